@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
+use api::{Code, Error};
 use futures::future::BoxFuture;
 use gateway::{Disk, EngineState, EngineStatus, Wait};
 use lifecycle::Clock;
@@ -56,7 +57,7 @@ impl WakingConnector {
             let now = ready(&self.state.borrow());
             let ready = match now {
                 Some(ready) => ready,
-                None => self.wait().await.map_err(|message| OpenError::NoMachine { message })?,
+                None => self.wait().await.map_err(OpenError::NoMachine)?,
             };
             match ready.tunnel.open(to.clone(), class).await {
                 Err(OpenError::Dead { .. }) if may_retry => may_retry = false,
@@ -66,17 +67,17 @@ impl WakingConnector {
     }
 
     /// The machine of the present or next attempt, or why that failed.
-    async fn wait(&self) -> Result<Arc<Ready>, String> {
+    async fn wait(&self) -> Result<Arc<Ready>, Box<Error>> {
         let mut state = self.state.clone();
         loop {
             let attempt = self.request();
             let ended = state.wait_for(|now| ready(now).is_some() || now.attempts >= attempt).await;
             let ended = ended
                 .map(|now| (ready(&now), now.failure.clone()))
-                .map_err(|_| "dockbridge is stopping")?;
+                .map_err(|_| Error::new(Code::DaemonStopping, "dockbridge is stopping"))?;
             match ended {
                 (Some(ready), _) => return Ok(ready),
-                (None, Some(message)) => return Err(message),
+                (None, Some(error)) => return Err(Box::new(error)),
                 // It was connected to, and is lost again already.
                 (None, None) => {}
             }
@@ -116,7 +117,10 @@ impl Connector for PassiveConnector {
         Box::pin(async move {
             match found {
                 Some(ready) => ready.tunnel.open(to, class).await,
-                None => Err(OpenError::NoMachine { message: "there is no machine".to_owned() }),
+                None => {
+                    let error = Error::new(Code::NoMachine, "there is no machine");
+                    Err(OpenError::NoMachine(Box::new(error)))
+                }
             }
         })
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
+use api::{Answer, ByHand, Code, DestroyQuery, Error, Local, PinQuery, Status, VolumeSummary};
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -14,9 +15,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use lifecycle::{Activity, Clock, Policy, decide};
-use machine::{Provider, VolumeSummary};
-use ports::{AddError, ByHand, Local, Ports};
-use serde::{Deserialize, Serialize};
+use machine::Provider;
+use ports::{AddError, Ports};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
@@ -24,7 +24,7 @@ use crate::containers;
 use crate::metrics;
 use crate::pin::PinFile;
 use crate::state::{DaemonState, MachineState};
-use crate::status::{Status, clock_warning};
+use crate::status::{clock_warning, status_of};
 use crate::supervisor::{Command, DestroyOrder};
 
 /// The longest wait for the machine's own report.
@@ -43,13 +43,6 @@ pub(crate) struct Control {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) pin: PinFile,
     pub(crate) provider: Arc<dyn Provider>,
-}
-
-/// The answer to a command.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Answer {
-    /// A sentence for the user, or the reason of a refusal.
-    pub message: Option<String>,
 }
 
 pub(crate) fn router(control: Control) -> Router {
@@ -88,11 +81,11 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
         ports.opened(None).await;
     }
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
-    let ports = serde_json::to_value(ports).unwrap_or_default();
     let socket = (control.socket.clone(), control.proxy_port);
-    let status =
-        Status::of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
-    Json(status.with_warning(control.provider.clock_offset().and_then(clock_warning)))
+    let mut status =
+        status_of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
+    status.why.warnings.extend(control.provider.clock_offset().and_then(clock_warning));
+    Json(status)
 }
 
 async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {
@@ -118,15 +111,7 @@ async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer
         return stopping();
     }
     // If no wake was called off, the answer is dropped.
-    (StatusCode::ACCEPTED, Json(Answer { message: answered.await.ok() }))
-}
-
-/// How long to pin.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PinQuery {
-    /// `None` for a pin without an end.
-    seconds: Option<u64>,
+    (StatusCode::ACCEPTED, Json(Answer::done(answered.await.ok())))
 }
 
 async fn pin(
@@ -154,22 +139,14 @@ async fn report_pin(
     match done {
         Ok(message) => {
             let (status, _) = send(control, Command::Heartbeat(None)).await;
-            (status, Json(Answer { message }))
+            (status, Json(Answer::done(message)))
         }
         Err(error) => {
-            let message = Some(format!("the pin cannot be written: {error}"));
-            (StatusCode::INTERNAL_SERVER_ERROR, Json(Answer { message }))
+            let message = format!("the pin cannot be written: {error}");
+            let error = Error::new(Code::PinNotWritten, message);
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(error.into()))
         }
     }
-}
-
-/// What follows a destroy.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DestroyQuery {
-    /// The daemon ends with the machine, so that no request that waits makes another.
-    #[serde(default)]
-    stop: bool,
 }
 
 async fn destroy(
@@ -182,8 +159,8 @@ async fn destroy(
         return stopping();
     }
     match answered.await {
-        Ok(Ok(message)) => (StatusCode::OK, Json(Answer { message })),
-        Ok(Err(message)) => (StatusCode::CONFLICT, Json(Answer { message: Some(message) })),
+        Ok(Ok(message)) => (StatusCode::OK, Json(Answer::done(message))),
+        Ok(Err(error)) => (StatusCode::CONFLICT, Json((*error).into())),
         Err(_) => stopping(),
     }
 }
@@ -205,12 +182,14 @@ async fn add_forward(
     let container = forward.container.clone();
     match ports.add(forward) {
         Ok(made) => (StatusCode::OK, Json(made.first().cloned())).into_response(),
-        Err(
-            error @ (AddError::Exists { .. } | AddError::Taken { .. } | AddError::Exposed { .. }),
-        ) => {
+        Err(error) => {
             tracing::debug!(%container, %error, "a forward was not made");
-            (StatusCode::CONFLICT, Json(Answer { message: Some(error.to_string()) }))
-                .into_response()
+            let code = match error {
+                AddError::Exists { .. } => Code::ForwardExists,
+                AddError::Taken { .. } => Code::ForwardTaken,
+                AddError::Exposed { .. } => Code::ForwardExposed,
+            };
+            refused(StatusCode::CONFLICT, Error::new(code, error.to_string()))
         }
     }
 }
@@ -221,30 +200,31 @@ async fn remove_forward(
 ) -> Response {
     let Some(ports) = &control.ports else { return no_ports() };
     if ports.remove(local) {
-        return (StatusCode::OK, Json(Answer { message: None })).into_response();
+        return (StatusCode::OK, Json(Answer::default())).into_response();
     }
     let message =
         format!("no forward made by hand listens on {local}; `dockbridge ports` lists them");
-    (StatusCode::NOT_FOUND, Json(Answer { message: Some(message) })).into_response()
+    refused(StatusCode::NOT_FOUND, Error::new(Code::ForwardUnknown, message))
 }
 
 fn no_ports() -> Response {
     let message =
-        "published ports are switched off: set `ports.enabled` to true and restart the daemon"
-            .to_owned();
-    (StatusCode::CONFLICT, Json(Answer { message: Some(message) })).into_response()
+        "published ports are switched off: set `ports.enabled` to true and restart the daemon";
+    refused(StatusCode::CONFLICT, Error::new(Code::PortsDisabled, message))
+}
+
+fn refused(status: StatusCode, error: Error) -> Response {
+    (status, Json(Answer::from(error))).into_response()
 }
 
 async fn send(control: &Control, command: Command) -> (StatusCode, Json<Answer>) {
     match control.commands.send(command).await {
-        Ok(()) => (StatusCode::ACCEPTED, Json(Answer { message: None })),
+        Ok(()) => (StatusCode::ACCEPTED, Json(Answer::default())),
         Err(_) => stopping(),
     }
 }
 
 fn stopping() -> (StatusCode, Json<Answer>) {
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        Json(Answer { message: Some("the daemon is stopping".to_owned()) }),
-    )
+    let error = Error::new(Code::DaemonStopping, "the daemon is stopping");
+    (StatusCode::SERVICE_UNAVAILABLE, Json(error.into()))
 }

@@ -1,8 +1,9 @@
 //! The end of a server: who ended it, why and when. The daemon keeps the last one in memory for
 //! `status`, the ledger keeps them all.
 
+use api::{Actor, EndStatus};
 use jiff::Timestamp;
-use machine::{Actor, Behalf};
+use machine::Behalf;
 use serde::{Deserialize, Serialize};
 
 /// Who ended a server or a volume, and why.
@@ -42,19 +43,6 @@ pub(crate) struct End {
     /// Human-readable.
     pub(crate) because: String,
     pub(crate) at: Timestamp,
-}
-
-/// The end of a server, for clients of the control socket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndStatus {
-    /// The cloud's id, where it is known.
-    pub server: Option<u64>,
-    /// Who ended the server.
-    pub actor: Actor,
-    /// Why, human-readable.
-    pub because: String,
-    /// Seconds since then.
-    pub age_seconds: u64,
 }
 
 impl End {

@@ -8,7 +8,6 @@
 
 mod audit;
 mod boot_history;
-pub mod client;
 mod connector;
 mod containers;
 mod control;
@@ -31,12 +30,11 @@ mod why;
 
 pub use audit::{AuditEntry, AuditLog};
 pub use boot_history::boot_history_of;
-pub use end::{EndCause, EndStatus};
+pub use end::EndCause;
 pub use gateway::{BindMounts, LocalPaths};
 pub use last_state::LastKnown;
 pub use ledger::{Bill, Ledger, Month, Purpose, ServerBill, VolumeBill, books_of};
 pub use ownership::{Ownership, OwnershipError};
 pub use ports;
 pub use serve::{Daemon, DaemonError, Options};
-pub use status::{LastKnownStatus, PhaseStatus, PinStatus, Status, clock_warning};
-pub use why::{EndingStatus, ReasonStatus, Why};
+pub use status::clock_warning;

@@ -7,15 +7,14 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use api::CONTROL_SUFFIX;
 use platform::local_socket;
 use tokio::net::UnixListener;
 
 /// Bytes in the address of a Unix socket, without the zero at its end (`sun_path`, unix(7)).
 const SYSTEM_LIMIT: usize = local_socket::MAX_PATH;
-/// What follows the name of a Docker socket in the name of its control socket.
-const CONTROL: &str = ".control";
 /// The longest path of a Docker socket, in bytes.
-const LONGEST_PATH: usize = SYSTEM_LIMIT - CONTROL.len();
+const LONGEST_PATH: usize = SYSTEM_LIMIT - CONTROL_SUFFIX.len();
 
 /// The right to listen at a path. Dropping it removes the sockets that it made.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ pub enum OwnershipError {
     #[error(
         "the path of the socket {} has {} bytes, and {LONGEST_PATH} are the most: the system \
          allows {SYSTEM_LIMIT}, and the control socket beside it needs {} of them",
-        socket.display(), socket.as_os_str().len(), CONTROL.len()
+        socket.display(), socket.as_os_str().len(), CONTROL_SUFFIX.len()
     )]
     TooLong {
         /// The socket.
@@ -138,14 +137,9 @@ impl Drop for Ownership {
     }
 }
 
-/// The control socket of the daemon that serves a Docker socket.
-pub(crate) fn control_socket(socket: &Path) -> PathBuf {
-    with_suffix(socket, CONTROL)
-}
-
 /// A name that no other process uses, not longer than that of `path` unless that is very short.
 fn beside(path: &Path) -> PathBuf {
-    let is_control = path.as_os_str().as_encoded_bytes().ends_with(CONTROL.as_bytes());
+    let is_control = path.as_os_str().as_encoded_bytes().ends_with(CONTROL_SUFFIX.as_bytes());
     let kind = if is_control { 'c' } else { 'd' };
     path.with_file_name(format!(".{}{kind}", std::process::id()))
 }
@@ -158,6 +152,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use api::control_socket;
+
     use super::*;
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::{Code, control_socket};
 use gateway::{EngineIdentity, Gateway, LocalPaths};
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, LockAction, Policy, SuspendClock};
@@ -23,7 +24,7 @@ use crate::control::{self, Control};
 use crate::end::EndCause;
 use crate::last_state::{LastKnown, LastState};
 use crate::ledger::Accounts;
-use crate::ownership::{Ownership, OwnershipError, control_socket};
+use crate::ownership::{Ownership, OwnershipError};
 use crate::pin::PinFile;
 use crate::proxy_port;
 use crate::session_events;
@@ -63,7 +64,7 @@ pub struct Options {
     /// How published ports appear; `None` to leave them alone.
     pub ports: Option<ports::Options>,
     /// What a user can do about an error; it becomes part of the message.
-    pub hint: fn(&MachineError) -> Option<&'static str>,
+    pub hint: fn(Code) -> Option<&'static str>,
 }
 
 /// Why a daemon does not start.

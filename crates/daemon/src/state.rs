@@ -1,8 +1,10 @@
 //! What the daemon is doing, as one value that all its parts can watch.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::Error;
 use jiff::Timestamp;
 use lifecycle::{Billing, Moment, Tenure};
 use machine::{Phase, Ready, Summary};
@@ -45,33 +47,33 @@ pub(crate) enum MachineState {
     },
     /// There is none although a request or the user wanted one.
     Failed {
-        /// Human-readable, with what to do.
-        message: String,
+        /// Why, with what to do.
+        error: Box<Error>,
         /// When a machine that existed before is looked for again.
         again: Option<Moment>,
     },
 }
 
 impl MachineState {
-    /// A word for programs.
-    pub(crate) fn word(&self) -> &'static str {
+    /// The state without what belongs to it.
+    pub(crate) fn kind(&self) -> api::MachineState {
         match self {
-            MachineState::Absent { .. } => "absent",
-            MachineState::Waking => "waking",
-            MachineState::Up(_) => "up",
-            MachineState::Lost { .. } => "lost",
-            MachineState::Releasing { .. } => "releasing",
-            MachineState::Failed { .. } => "failed",
+            MachineState::Absent { .. } => api::MachineState::Absent,
+            MachineState::Waking => api::MachineState::Waking,
+            MachineState::Up(_) => api::MachineState::Up,
+            MachineState::Lost { .. } => api::MachineState::Lost,
+            MachineState::Releasing { .. } => api::MachineState::Releasing,
+            MachineState::Failed { .. } => api::MachineState::Failed,
         }
     }
 
     /// Why the machine is in this state.
-    pub(crate) fn detail(&self) -> Option<&str> {
+    pub(crate) fn detail(&self) -> Option<Cow<'_, str>> {
         match self {
-            MachineState::Absent { because } => because.as_deref(),
-            MachineState::Lost { reason, .. } => Some(reason),
-            MachineState::Releasing { because, .. } => Some(because),
-            MachineState::Failed { message, .. } => Some(message),
+            MachineState::Absent { because } => because.as_deref().map(Cow::Borrowed),
+            MachineState::Lost { reason, .. } => Some(Cow::Borrowed(reason)),
+            MachineState::Releasing { because, .. } => Some(Cow::Borrowed(because)),
+            MachineState::Failed { error, .. } => Some(Cow::Owned(error.to_string())),
             MachineState::Waking | MachineState::Up(_) => None,
         }
     }
@@ -96,7 +98,7 @@ pub(crate) struct DaemonState {
     /// The number of the last attempt to get a machine that has ended, well or not.
     pub(crate) attempts: u64,
     /// Why that attempt failed; `None` if it did not.
-    pub(crate) failure: Option<String>,
+    pub(crate) failure: Option<Error>,
     /// The stages of the last or present wake.
     pub(crate) phases: Vec<TimedPhase>,
     /// The agent's last report.
@@ -181,7 +183,7 @@ impl DaemonState {
     }
 
     /// An attempt to get a machine has ended.
-    pub(crate) fn attempted(&mut self, failure: Option<String>) {
+    pub(crate) fn attempted(&mut self, failure: Option<Error>) {
         self.attempts += 1;
         self.failure = failure;
     }

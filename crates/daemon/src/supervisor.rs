@@ -17,10 +17,11 @@ mod witness;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::{Code, Error};
 use gateway::EngineIdentity;
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Moment, Policy};
-use machine::{Actor, Consent, Lease, MachineError, Provider, Ready};
+use machine::{Actor, Consent, Lease, Provider, Ready};
 use ports::Ports;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -53,7 +54,7 @@ pub(crate) struct Parts {
     /// Of the engine, which may be another one on the next machine.
     pub(crate) knowledge: EngineIdentity,
     /// What a user can do about an error.
-    pub(crate) hint: fn(&MachineError) -> Option<&'static str>,
+    pub(crate) hint: fn(Code) -> Option<&'static str>,
 }
 
 /// What outlives the daemon.
@@ -102,8 +103,11 @@ enum Next {
 }
 
 /// The answer to a request that an order of the user wins over.
-fn called_off(because: &str) -> String {
-    format!("no machine is made for this request: {because}; the next docker command wakes one")
+fn called_off(because: &str) -> Error {
+    let message = format!(
+        "no machine is made for this request: {because}; the next docker command wakes one"
+    );
+    Error::new(Code::DestroyOrdered, message)
 }
 
 /// How often a moment that is waited for is compared with the clock, which may jump when the
@@ -181,7 +185,7 @@ impl Supervisor {
     }
 
     fn last_failure(&self) -> String {
-        self.state.borrow().failure.clone().unwrap_or_default()
+        self.state.borrow().failure.as_ref().map(Error::to_string).unwrap_or_default()
     }
 
     fn answer_with_last_failure(&self) {
@@ -191,8 +195,8 @@ impl Supervisor {
     /// Requests that wait are refused: an order of the user wins over them.
     fn refuse_requests(&mut self, because: &str) {
         if self.intent().wanted {
-            let message = called_off(because);
-            self.state.send_modify(|state| state.attempted(Some(message)));
+            let error = called_off(because);
+            self.state.send_modify(|state| state.attempted(Some(error)));
             self.recovery.refuse_for(REFUSAL_HOLDS, self.now());
         }
     }
@@ -206,8 +210,8 @@ impl Supervisor {
 
     fn enter(&self, machine: MachineState) {
         match machine.detail() {
-            Some(detail) => tracing::info!("the machine is {}: {detail}", machine.word()),
-            None => tracing::info!("the machine is {}", machine.word()),
+            Some(detail) => tracing::info!("the machine is {}: {detail}", machine.kind()),
+            None => tracing::info!("the machine is {}", machine.kind()),
         }
         let now = self.now();
         self.state.send_modify(|state| state.enter(machine, now));

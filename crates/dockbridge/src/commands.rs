@@ -75,6 +75,26 @@ pub enum Command {
     Config(config::Command),
 }
 
+impl Command {
+    /// Whether the output is for programs, and with it an error.
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Command::Status(arguments) => arguments.json,
+            Command::Why(arguments) => arguments.json,
+            Command::Cost(arguments) => arguments.json,
+            Command::Audit(arguments) => arguments.json,
+            Command::Ports(arguments) => arguments.json,
+            Command::Sweep(arguments) => arguments.json,
+            Command::Server(server::Command::Status { json } | server::Command::List { json }) => {
+                *json
+            }
+            Command::Volume(volume::Command::List { json }) => *json,
+            Command::Image(image::Command::List { json, .. }) => *json,
+            _ => false,
+        }
+    }
+}
+
 pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
     match command {
         Command::Init(arguments) => init::run(arguments, global).await,

@@ -4,9 +4,11 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use machine::{AfterCallOff, MachineError, Problem};
-use tunnel::ConnectError;
+use api::Code;
+use api::client::ClientError;
+use machine::MachineError;
 
+use crate::hints::hint;
 use crate::output::with_arguments;
 use crate::token_hints::refused_token_hints;
 
@@ -23,9 +25,8 @@ pub const INTERRUPTED: u8 = 130;
 /// A command that failed.
 #[derive(Debug)]
 pub struct Failure {
-    message: String,
-    hints: Vec<String>,
-    code: u8,
+    error: api::Error,
+    exit_code: u8,
 }
 
 /// The result of a command.
@@ -34,47 +35,67 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A failure with this message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hints: Vec::new(), code: 1 }
+        Self { error: api::Error::new(Code::Failed, message), exit_code: 1 }
+    }
+
+    /// A failure with a code, and with what the user can do about it.
+    pub fn of_code(code: Code, message: impl Into<String>) -> Self {
+        let error = api::Error::new(code, message);
+        let hints = match (code, hint(code)) {
+            (Code::TokenInvalid | Code::TokenReadOnly, Some(generic)) => {
+                refused_token_hints(generic)
+            }
+            (_, generic) => generic.map(str::to_owned).into_iter().collect(),
+        };
+        Self { error: api::Error { hints, ..error }, exit_code: 1 }
     }
 
     /// Adds what the user can do.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.error.hints.push(hint.into());
         self
     }
 
     /// Another exit code than 1.
     pub fn code(mut self, code: u8) -> Self {
-        self.code = code;
+        self.exit_code = code;
         self
     }
 
     /// Names which of several things failed.
     pub fn of(mut self, which: &str) -> Self {
-        self.message = format!("{which}: {}", self.message);
+        self.error.message = format!("{which}: {}", self.error.message);
         self
     }
 
     /// What happened, without the hints.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.error.message
     }
 
     /// What the user can do.
     pub fn hints(&self) -> &[String] {
-        &self.hints
+        &self.error.hints
+    }
+
+    /// On one line for programs: what `--json` prints on standard error.
+    pub fn json(&self) -> String {
+        let mut error = self.error.clone();
+        error.message = with_arguments(&error.message);
+        error.hints.iter_mut().for_each(|hint| *hint = with_arguments(hint));
+        serde_json::to_string(&api::Failed { error }).unwrap_or_default()
     }
 
     /// The exit code of the process.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.code)
+        ExitCode::from(self.exit_code)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error: {}", with_arguments(&self.message))?;
-        for hint in &self.hints {
+        write!(f, "Error: {}", with_arguments(&self.error.message))?;
+        for hint in &self.error.hints {
             write!(f, "\nHint: {}", with_arguments(hint))?;
         }
         Ok(())
@@ -99,148 +120,32 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 
 impl From<MachineError> for Failure {
     fn from(error: MachineError) -> Self {
-        let failure = Self::new(with_causes(&error));
-        hints_of(&error).into_iter().fold(failure, Self::hint)
+        Self::of_code(error.code(), with_causes(&error))
     }
 }
 
-/// What the user can do. The hints about a refused token depend on its source.
-fn hints_of(error: &MachineError) -> Vec<String> {
-    let generic = machine_hint(error);
-    match (error, generic) {
-        (MachineError::Cloud { source, .. }, Some(generic))
-            if source.is_unauthorized() || source.is_read_only() =>
-        {
-            refused_token_hints(generic)
-        }
-        _ => generic.map(str::to_owned).into_iter().collect(),
+impl From<api::Error> for Failure {
+    /// An error of the daemon, with its hints, or else with those of its code.
+    fn from(error: api::Error) -> Self {
+        let mut failure = Self::of_code(error.code, "");
+        let hints = match error.hints.is_empty() {
+            true => std::mem::take(&mut failure.error.hints),
+            false => error.hints.clone(),
+        };
+        Self { error: api::Error { hints, ..error }, ..failure }
     }
-}
-
-/// What the user can do about a machine that cannot be used. The daemon adds it to the errors of
-/// docker commands.
-pub fn machine_hint(error: &MachineError) -> Option<&'static str> {
-    Some(match error {
-        MachineError::Cloud { source, .. } => return cloud_hint(source),
-        MachineError::Problem(problem) => return problem_hint(problem),
-        MachineError::Connect { source, .. } => return connect_hint(source),
-        MachineError::OutOfStock { .. } => {
-            "add types to `hetzner.server_types` or locations to `hetzner.locations`, or try \
-                again later"
-        }
-        MachineError::CalledOff(AfterCallOff::Deleted(_)) => {
-            "`dockbridge volume delete` deletes the volume with its data"
-        }
-        MachineError::CalledOff(AfterCallOff::NotDeleted { .. }) => {
-            "`dockbridge server destroy` deletes it"
-        }
-        MachineError::PortBlocked { .. } => {
-            "use another network or a VPN, or have outgoing TCP port 22 opened; \
-                `ssh.port_check` names the hosts that are asked, `none` skips the check"
-        }
-        MachineError::WrongLogin { .. } => {
-            "work on that computer, or use its login key here (`ssh.private_key_path`); \
-                `dockbridge server destroy` deletes the server and keeps the volume"
-        }
-        MachineError::HostKey { .. } => {
-            "another machine answers at its address, or the server was reinstalled: check it \
-                in the cloud's console; `dockbridge server destroy` deletes it and keeps the \
-                volume"
-        }
-        MachineError::Unanswered { .. } | MachineError::Overloaded { .. } => {
-            "try again, or check the server in the cloud's console; `dockbridge server \
-                destroy` deletes it and keeps the volume"
-        }
-        MachineError::NeverUp { .. } => {
-            "the cloud's console shows what became of them, and its status page reports \
-                outages; each may be billed for an hour"
-        }
-        MachineError::OtherComputer { .. } => {
-            "the key is in the cloud project now, and dockbridge on the other computer lets \
-                it in within 75 s: try again then. If none runs there, the machine ends with its \
-                lease, or with `dockbridge server destroy`"
-        }
-        MachineError::NoVolume => {
-            "the first docker command creates one, with the size of `hetzner.volume_size`"
-        }
-        MachineError::Shrinks { .. } => {
-            "for a smaller volume, copy what you need, run `dockbridge volume delete` and set \
-                `hetzner.volume_size`"
-        }
-        MachineError::NotGrown { .. } => "the cloud's console shows what became of it",
-        MachineError::Silent { .. } | MachineError::TimedOut { .. } => {
-            "the next docker command tries again"
-        }
-        _ => return None,
-    })
-}
-
-/// What the user can do about a cloud that refuses or does not answer.
-fn cloud_hint(error: &hetzner::Error) -> Option<&'static str> {
-    Some(match error {
-        error if error.is_unauthorized() => {
-            "the API token is not valid: make one in the cloud console and run `dockbridge init`"
-        }
-        error if error.is_read_only() => {
-            "the API token may only read: make one with Read & Write in the cloud console and \
-                run `dockbridge init`"
-        }
-        hetzner::Error::NotTheApi { .. } => {
-            "a login page or proxy of this network may stand before it: open a web page in a \
-                browser; else `hetzner.endpoint` or HCLOUD_ENDPOINT is wrong"
-        }
-        error if error.is_clock_trouble() => {
-            "set the clock (`date` shows it, `timedatectl set-ntp true` sets it by the network)"
-        }
-        hetzner::Error::Transport { .. } => {
-            "check the network, HTTPS_PROXY, and that `hetzner.endpoint` or HCLOUD_ENDPOINT \
-                is the API's address"
-        }
-        _ => return None,
-    })
-}
-
-/// What the user can do about settings that fit nothing that exists.
-fn problem_hint(problem: &Problem) -> Option<&'static str> {
-    Some(match problem {
-        Problem::UnknownServerType { .. } => "change `hetzner.server_types` in the settings",
-        Problem::UnknownLocation { .. } => "change `hetzner.locations` in the settings",
-        Problem::UnknownImage { .. } => "change `hetzner.image` in the settings",
-        Problem::NotSold { pinned: true, .. } => "set another type in `hetzner.server_types`",
-        _ => return None,
-    })
-}
-
-/// What the user can do about a login that fails.
-fn connect_hint(error: &ConnectError) -> Option<&'static str> {
-    Some(match error {
-        ConnectError::HostKeyRefused { .. } => {
-            "nothing was sent to it: if this is the host's own key, log in once with `ssh` \
-                and confirm it, which puts it among the known hosts"
-        }
-        ConnectError::LoginRefused { .. } => {
-            "choose another key with `--identity`, or add this one to ~/.ssh/authorized_keys \
-                on the host"
-        }
-        ConnectError::NoKeyAccepted { .. } => {
-            "`ssh` to the same host shows which key it accepts; `--identity` names it"
-        }
-        ConnectError::TransportFailed { .. } => {
-            "the same command by hand shows more; jump hosts have to admit you without a \
-                question, by a key or an agent"
-        }
-        _ => return None,
-    })
 }
 
 impl From<image::ImageError> for Failure {
     fn from(error: image::ImageError) -> Self {
-        let failure = Self::new(with_causes(&error)).code(match error.kind() {
-            image::FailureKind::Source => BAD_SOURCE,
-            image::FailureKind::Stock => NO_STOCK,
-            image::FailureKind::Interrupted => INTERRUPTED,
-            image::FailureKind::Other => 1,
-        });
+        let (code, exit_code) = match error.kind() {
+            image::FailureKind::Source => (Code::ImageSource, BAD_SOURCE),
+            image::FailureKind::Stock => (Code::OutOfStock, NO_STOCK),
+            image::FailureKind::Interrupted => (Code::Interrupted, INTERRUPTED),
+            image::FailureKind::Other => (Code::ImageFailed, 1),
+        };
+        let error_of_code = api::Error::new(code, with_causes(&error));
+        let failure = Self { error: error_of_code, exit_code };
         match image_hint(&error) {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -311,7 +216,8 @@ fn write_hint(kind: image::WriteFailure) -> Option<&'static str> {
 
 impl From<image::FactoryError> for Failure {
     fn from(error: image::FactoryError) -> Self {
-        let failure = Self::new(with_causes(&error)).code(BAD_SOURCE);
+        let error_of_code = api::Error::new(Code::ImageSource, with_causes(&error));
+        let failure = Self { error: error_of_code, exit_code: BAD_SOURCE };
         match error {
             image::FactoryError::Unreachable { .. } => {
                 failure.hint("`image.factory` in the settings names another one")
@@ -324,15 +230,14 @@ impl From<image::FactoryError> for Failure {
     }
 }
 
-impl From<daemon::client::ClientError> for Failure {
-    fn from(error: daemon::client::ClientError) -> Self {
-        let failure = Self::new(with_causes(&error));
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
         match error {
-            daemon::client::ClientError::NotRunning { .. } => {
-                failure.hint("start it with `dockbridge start`").code(NOT_RUNNING)
+            ClientError::Refused(error) => (*error).into(),
+            ClientError::NotRunning { .. } => {
+                Self::of_code(error.code(), with_causes(&error)).code(NOT_RUNNING)
             }
-            daemon::client::ClientError::Refused { .. }
-            | daemon::client::ClientError::Broken(_) => failure,
+            ClientError::Broken(_) => Self::of_code(error.code(), with_causes(&error)),
         }
     }
 }
@@ -340,10 +245,15 @@ impl From<daemon::client::ClientError> for Failure {
 impl From<daemon::DaemonError> for Failure {
     fn from(error: daemon::DaemonError) -> Self {
         use daemon::{DaemonError, OwnershipError};
-        let failure = Self::new(with_causes(&error));
+        let code = match &error {
+            DaemonError::Refused(source) => source.code(),
+            DaemonError::Port { .. } => Code::ProxyPortTaken,
+            DaemonError::Socket(OwnershipError::Served { .. }) => Code::SocketServed,
+            DaemonError::Socket(_) => Code::SocketUnusable,
+        };
+        let failure = Self::of_code(code, with_causes(&error));
         match &error {
-            DaemonError::Refused(source) => hints_of(source).into_iter().fold(failure, Self::hint),
-            DaemonError::Port { .. } => failure.hint("change `docker.proxy_port`, or leave it out"),
+            DaemonError::Refused(_) | DaemonError::Port { .. } => failure,
             DaemonError::Socket(OwnershipError::Served { .. }) => failure.hint(
                 "`dockbridge status` shows what it does, `dockbridge stop` ends it; another \
                     one needs `--socket` or `--profile`",

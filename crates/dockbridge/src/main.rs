@@ -7,6 +7,7 @@ mod cloud_access;
 mod commands;
 mod credentials;
 mod failure;
+mod hints;
 mod join;
 mod log;
 mod output;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let wants_json = arguments.command.wants_json();
     let outcome = runtime.block_on(commands::run(arguments.command, &arguments.global));
     // A pending read of the terminal must not delay the exit.
     runtime.shutdown_background();
@@ -64,7 +66,10 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::complain(&failure.to_string());
+            match wants_json {
+                true => output::complain_as_is(&failure.json()),
+                false => output::complain(&failure.to_string()),
+            }
             failure.exit_code()
         }
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use daemon::Status;
-use daemon::client::Client;
+use api::client::{Client, ClientError};
+use api::{MachineState, Status};
 use machine::History;
 
 /// Arguments to insert after `dockbridge` in hints, so that they apply to the same profile.
@@ -93,6 +93,11 @@ pub fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{}", with_arguments(line));
 }
 
+/// Prints a line for programs on standard error.
+pub fn complain_as_is(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// `1.2 s`, `75 s`.
 pub fn seconds(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
@@ -151,7 +156,7 @@ pub async fn follow_wake(
     daemon: &Client,
     limit: Duration,
     wakes: &History,
-) -> Result<Status, daemon::client::ClientError> {
+) -> Result<Status, ClientError> {
     let begun = tokio::time::Instant::now();
     let mut running = Running { is_terminal: std::io::stdout().is_terminal(), shown: None };
     let (mut printed, mut has_begun) = (0, false);
@@ -170,13 +175,15 @@ pub async fn follow_wake(
             ));
             printed += 1;
         }
-        has_begun |= matches!(status.state.as_str(), "waking" | "lost");
-        let is_waking = match status.state.as_str() {
-            "waking" | "lost" => true,
+        has_begun |= matches!(status.state, MachineState::Waking | MachineState::Lost);
+        let is_waking = match status.state {
+            MachineState::Waking | MachineState::Lost => true,
             // A wake that has begun gets here only if it was canceled. Before that, the request
             // may not have reached the daemon yet.
-            "absent" | "releasing" => !has_begun && begun.elapsed() < BEGINS_WITHIN,
-            _ => false,
+            MachineState::Absent | MachineState::Releasing => {
+                !has_begun && begun.elapsed() < BEGINS_WITHIN
+            }
+            MachineState::Up | MachineState::Failed => false,
         };
         if !is_waking || begun.elapsed() > limit {
             running.clear();

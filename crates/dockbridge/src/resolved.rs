@@ -181,8 +181,8 @@ impl Resolved {
     }
 
     /// A client of this profile's daemon, which may not be running.
-    pub fn daemon(&self) -> daemon::client::Client {
-        daemon::client::Client::of(&self.socket)
+    pub fn daemon(&self) -> api::client::Client {
+        api::client::Client::of(&self.socket)
     }
 }
 

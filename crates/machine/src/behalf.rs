@@ -1,30 +1,7 @@
 //! The actor and the reason of a change to the cloud. They travel with the work as a task-local
 //! value, so that the audit log can record them with each call to the API.
 
-use serde::{Deserialize, Serialize};
-
-/// Who changes the cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Actor {
-    /// The user, by a command or by a request that needs a machine.
-    User,
-    /// The settings: idleness, a locked screen, the age, the budget.
-    Policy,
-    /// dockbridge itself, to remove what cannot be used or to complete what was begun.
-    Daemon,
-}
-
-impl Actor {
-    /// Human-readable, as in `deleted by the policy`.
-    pub fn words(self) -> &'static str {
-        match self {
-            Actor::User => "an order of the user",
-            Actor::Policy => "the policy",
-            Actor::Daemon => "dockbridge",
-        }
-    }
-}
+use api::Actor;
 
 /// Actor and reason of a piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use hetzner::Pricing;
 
 use crate::convert::{priced_server, priced_volume};
 use crate::identity::{PROFILE, builds_image};
-use crate::summary::{Summary, VolumeSummary};
+use api::{Summary, VolumeSummary};
 
 /// One entry for the ledger.
 #[derive(Debug, Clone, PartialEq)]

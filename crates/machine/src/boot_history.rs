@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::phase::Phase;
+use api::Phase;
 
 /// Wakes kept of each image in each location: enough for a median that one slow boot does not move.
 const KEPT_OF_EACH: usize = 9;

@@ -47,7 +47,7 @@ pub use standing::{Owned, Standing, Stored, standing};
 use crate::error::MachineError;
 use crate::price::with_prices;
 use crate::provider::{Consent, Destroyed, Joined, Observer, Provider, Ready};
-use crate::summary::Summary;
+use api::Summary;
 
 impl Provider for Cloud {
     fn find(&self) -> BoxFuture<'_, Result<Option<Summary>, MachineError>> {

@@ -8,9 +8,10 @@ use tunnel::Fingerprint;
 
 use crate::identity::{HOST_KEY, NEXT_HOST_KEY};
 use crate::image_choice::{Candidate, ImageKind};
-use crate::observed::{Offer, Server, ServerStatus, ServerType, Volume};
+use crate::observed::{Offer, Server, ServerType, Volume};
 use crate::price::{euros, server_summary, volume_summary};
-use crate::summary::{Summary, VolumeSummary};
+use api::ServerStatus;
+use api::{Summary, VolumeSummary};
 
 pub(crate) fn server(server: hetzner::Server) -> Server {
     let price = server.server_type.price_at(&server.location.name);

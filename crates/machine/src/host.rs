@@ -9,10 +9,10 @@ use tunnel::{AgentState, ConnectError, Options, Tunnel};
 
 use crate::error::{AfterCallOff, MachineError};
 use crate::login_timeout::login_timeout;
-use crate::observed::ServerStatus;
-use crate::phase::Phase;
 use crate::provider::{Consent, Destroyed, Joined, Observer, Provider, Ready};
-use crate::summary::Summary;
+use api::Phase;
+use api::ServerStatus;
+use api::Summary;
 
 /// Attempts to connect while a client waits. They are limited to 5, 15 and 30 s.
 const ATTEMPTS: u32 = 3;

@@ -12,6 +12,7 @@ mod boot_history;
 mod bootstrap;
 mod causes;
 mod cloud;
+mod code;
 mod convert;
 mod error;
 mod host;
@@ -23,7 +24,6 @@ mod lease;
 mod login_timeout;
 mod observed;
 mod operation;
-mod phase;
 mod plan;
 mod port_window;
 mod price;
@@ -31,9 +31,9 @@ mod problem;
 mod provider;
 mod reach;
 mod spec;
-mod summary;
 
-pub use behalf::{Actor, Behalf};
+pub use api::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary};
+pub use behalf::Behalf;
 pub use books::{Billed, Books, Posting};
 pub use boot_history::{BootHistory, Chosen, History, Stage, Wake};
 pub use bootstrap::{
@@ -44,6 +44,7 @@ pub use cloud::{
     Access, ApiAccess, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Owned, PortCheck,
     Resized, SelfDestruct, Standing, Stored, only_ssh, standing,
 };
+pub use code::cloud_code;
 pub use error::{AfterCallOff, MachineError};
 pub use hetzner::{Change, ChangeResult};
 pub use host::Host;
@@ -57,14 +58,12 @@ pub use ladder::Rung;
 pub use lease::Lease;
 pub use login_timeout::login_timeout;
 pub use observed::{
-    Catalogue, LONGEST_BOOT, Observed, Offer, Server, ServerStatus, ServerType, Volume, is_young,
+    Catalogue, LONGEST_BOOT, Observed, Offer, Server, ServerType, Volume, is_off_for_good, is_young,
 };
 pub use operation::{AgentTask, Operation};
-pub use phase::Phase;
 pub use plan::{Step, plan};
 pub use port_window::PortWindows;
 pub use problem::Problem;
 pub use provider::{Consent, Destroyed, Joined, Observer, Provider, Ready};
 pub use reach::{CloudSays, Elsewhere, Hold, Knock, Login, Seen, Verdict, judge, may_remove};
 pub use spec::{ImageSetting, Spec};
-pub use summary::{Summary, UsedImage, VolumeSummary};

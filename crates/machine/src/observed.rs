@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Serialize;
+use api::{ServerStatus, Summary};
 use tunnel::Fingerprint;
 
 use crate::image_choice::Candidate;
@@ -18,6 +18,12 @@ pub const LONGEST_BOOT: Duration = Duration::from_secs(4 * 60);
 /// since 1970.
 pub fn is_young(created: i64, now: i64) -> bool {
     u64::try_from(now.saturating_sub(created)).map_or(true, |age| age < LONGEST_BOOT.as_secs())
+}
+
+/// Whether a server is off and stays off. A server is also off for a moment during its first boot.
+pub fn is_off_for_good(machine: &Summary, now: i64) -> bool {
+    let is_new = machine.created.is_some_and(|created| is_young(created, now));
+    machine.status == ServerStatus::Off && !machine.busy && !is_new
 }
 
 /// Everything of one identity.
@@ -33,24 +39,6 @@ pub struct Observed {
     pub key: Option<u64>,
     /// The firewall.
     pub firewall: Option<u64>,
-}
-
-/// The status of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServerStatus {
-    /// Being created or booting: worth connecting to as soon as it has an address.
-    Starting,
-    /// Running.
-    Running,
-    /// Shutting down.
-    Stopping,
-    /// Off, and still billed.
-    Off,
-    /// Being deleted.
-    Deleting,
-    /// Migrating, rebuilding, unknown: dockbridge neither waits for it nor ends it.
-    Other,
 }
 
 /// A server.

@@ -3,9 +3,10 @@
 //! off anywhere and repeated.
 
 use crate::ladder::{Rung, ladder};
-use crate::observed::{Catalogue, Observed, Server, ServerStatus, Volume, is_young};
+use crate::observed::{Catalogue, Observed, Server, Volume, is_young};
 use crate::problem::Problem;
 use crate::spec::Spec;
+use api::ServerStatus;
 
 /// The next step towards a machine.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 use hetzner::Pricing;
 
 use crate::observed::{Server, Volume};
-use crate::summary::{Summary, VolumeSummary};
+use api::{Summary, VolumeSummary};
 
 /// Hetzner bills started hours, each counted from the server's creation (docs.hetzner.com, "Cloud
 /// billing FAQ").

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use tunnel::Tunnel;
 
 use crate::error::MachineError;
-use crate::phase::Phase;
-use crate::summary::Summary;
+use api::Phase;
+use api::Summary;
 
 /// Receives what a provider does during a wake, while it happens. A wake may be cancelled at any
 /// moment, and a server that was created until then is billed anyway.

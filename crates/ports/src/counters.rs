@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use api::{EndedConnection, Traffic};
 use lifecycle::Guard;
-use serde::Serialize;
 
 /// How many ended connections are kept for each forward.
 const KEPT: usize = 16;
@@ -44,44 +44,6 @@ struct Ended {
     bytes_in: u64,
     bytes_out: u64,
     error: Option<String>,
-}
-
-/// The counters at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Traffic {
-    /// Open connections (UDP: clients).
-    pub connections_now: usize,
-    /// Connections since the port was opened.
-    pub connections_total: u64,
-    /// Connections that ended with an error.
-    pub connections_failed: u64,
-    /// Bytes to the container.
-    pub bytes_in: u64,
-    /// Bytes from the container.
-    pub bytes_out: u64,
-    /// Datagrams that were dropped because the path could not take them.
-    pub datagrams_dropped: u64,
-    /// Seconds since bytes last passed or a connection began; `None` before the first.
-    pub last_used_seconds: Option<f64>,
-    /// The last connections that ended, newest first.
-    pub recent: Vec<EndedConnection>,
-}
-
-/// A connection that has ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct EndedConnection {
-    /// The client's address.
-    pub client: SocketAddr,
-    /// Seconds since it ended.
-    pub seconds_ago: f64,
-    /// How long it lasted, in seconds.
-    pub seconds: f64,
-    /// Bytes to the container.
-    pub bytes_in: u64,
-    /// Bytes from the container.
-    pub bytes_out: u64,
-    /// Why it broke off, human-readable; `None` if it ended orderly.
-    pub error: Option<String>,
 }
 
 impl Counters {

@@ -39,14 +39,15 @@ mod target;
 mod tcp;
 mod udp;
 
-pub use address::{Address, Protocol, UnknownProtocol};
+pub use address::Address;
 pub use advice::Asked;
-pub use counters::{EndedConnection, Traffic};
+pub use api::{
+    ByHand, EndedConnection, Local, NotAForward, PortState, PortStatus, Protocol, Remote, Traffic,
+    UnknownProtocol,
+};
 pub use engine_error::EngineError;
-pub use manual::{AddError, ByHand, Local, NotAForward};
+pub use manual::AddError;
 pub use options::Options;
 pub use ports::Ports;
-pub use publication::Remote;
 pub use reservation::{Conflict, Reservation};
 pub use rules::{OnConflict, Rule, RuleError, Rules};
-pub use status::{PortState, PortStatus};

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Type};
 
-use crate::address::{Address, Protocol};
+use crate::address::Address;
+use api::Protocol;
 
 /// Connections that wait to be accepted; the kernel's default for `listen` is the same on current
 /// systems.

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tunnel::Connector;
 
-use crate::address::{Address, Protocol};
+use crate::address::Address;
 use crate::counters::Counters;
 use crate::forward::Forward;
 use crate::listen::{self, Socket};
@@ -23,6 +23,7 @@ use crate::rules::{OnConflict, Rules};
 use crate::sleepers::Sleepers;
 use crate::table::{Action, Table};
 use crate::target::Target;
+use api::Protocol;
 
 /// An open port with one forward for each of its addresses.
 pub(crate) struct Opened {

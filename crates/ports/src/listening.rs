@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use api::Remote;
+
 use crate::address::Address;
-use crate::publication::{Claim, Remote, Twin};
+use crate::publication::{Claim, Twin};
 
 /// The key of a listener: its container and the wanted address. Two containers may want one
 /// address; then one of them has it, or both have another.

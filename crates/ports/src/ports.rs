@@ -21,8 +21,9 @@ use crate::listening::Listening;
 use crate::openings::Openings;
 use crate::options::Options;
 use crate::publication::{Container, Here, publications};
-use crate::status::PortStatus;
+use crate::status;
 use crate::table::Ticket;
+use api::PortStatus;
 
 /// Concurrent queries during a burst of events, such as after `compose up`.
 const CONCURRENT_QUERIES: usize = 8;
@@ -151,16 +152,13 @@ impl Ports {
     pub fn list(&self) -> Vec<PortStatus> {
         let state = self.state();
         let open = state.table.open().map(|open| {
-            PortStatus::open(open, state.forwards.get(&open.listening.slot).map(Opened::counters))
+            status::open(open, state.forwards.get(&open.listening.slot).map(Opened::counters))
         });
-        let missing =
-            state.table.missing().map(|(listening, why)| PortStatus::missing(listening, why));
+        let missing = state.table.missing().map(|(listening, why)| status::missing(listening, why));
         let waiting =
-            state.table.waiting().map(|(address, forward)| PortStatus::waiting(address, forward));
-        let asleep = state
-            .sleepers
-            .iter()
-            .map(|sleeper| PortStatus::asleep(&sleeper.listening, &sleeper.at));
+            state.table.waiting().map(|(address, forward)| status::waiting(address, forward));
+        let asleep =
+            state.sleepers.iter().map(|sleeper| status::asleep(&sleeper.listening, &sleeper.at));
         let mut list: Vec<PortStatus> = open.chain(missing).chain(waiting).chain(asleep).collect();
         list.sort_by_key(|status| (status.local, status.protocol));
         list

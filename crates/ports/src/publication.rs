@@ -5,12 +5,12 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use serde::{Deserialize, Serialize};
+use api::{Protocol, Remote};
+use serde::Deserialize;
 
-use crate::address::{Address, Protocol};
+use crate::address::Address;
 
 /// `PortBindings` and `NetworkSettings.Ports` of the Engine API: container port, such as `80/tcp`,
 /// to bindings of the host.
@@ -65,25 +65,6 @@ pub(crate) enum Claim {
     /// As far as is known, the engine gave the number to no container in this family. A container
     /// that owns the address gets it.
     Spare,
-}
-
-/// The destination of a port, as seen from the machine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Remote {
-    /// Address on the machine.
-    pub host: String,
-    /// Port on the machine.
-    pub port: u16,
-}
-
-impl fmt::Display for Remote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
 }
 
 /// The publications of a port map. Bindings without a fixed number (any free port, a range) are

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::address::{Address, Protocol};
+use crate::address::Address;
 use crate::advice::Asked;
 use crate::docker::Inspected;
 use crate::listen::{TAKEN, reason};
@@ -18,6 +18,7 @@ use crate::openings::Opening;
 use crate::placement::NotPlaced;
 use crate::ports::Ports;
 use crate::publication::{Claim, Container, PortMap, Publication};
+use api::Protocol;
 
 /// Appended to dockerd's message if a number that was free on the machine is in use here.
 const CHOSEN: &str = "The engine chose this number, which is free on the machine and taken on this \

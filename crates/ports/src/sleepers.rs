@@ -14,10 +14,11 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::address::{Address, Protocol};
+use crate::address::Address;
 use crate::closable::Closable;
 use crate::listen::{self, Socket};
 use crate::listening::Listening;
+use api::Protocol;
 
 /// How long a client may take to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);

@@ -15,8 +15,9 @@ use std::net::SocketAddr;
 use crate::address::Address;
 use crate::listen::TAKEN;
 use crate::listening::{Listening, Manual, Open, Slot};
-use crate::publication::{Claim, Container, Remote};
+use crate::publication::{Claim, Container};
 use crate::rules::Rules;
+use api::Remote;
 
 use owners::Owners;
 

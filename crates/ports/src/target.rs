@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tunnel::Connector;
 
 use crate::counters::Counters;
-use crate::publication::Remote;
+use api::Remote;
 
 /// The destination of a port, and what carries bytes to it.
 pub(crate) struct Target {

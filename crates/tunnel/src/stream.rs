@@ -64,11 +64,8 @@ pub enum OpenError {
         message: String,
     },
     /// There is no machine, and none could be created.
-    #[error("{message}")]
-    NoMachine {
-        /// The reason, and what the user can do.
-        message: String,
-    },
+    #[error("{0}")]
+    NoMachine(Box<api::Error>),
     /// The path to the machine is lost.
     #[error("the connection to the machine is lost: {reason}")]
     Dead {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use api::Error;
 use machine::{Actor, Consent, Ready, VolumeSummary};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -24,13 +25,13 @@ pub(crate) enum Command {
 }
 
 /// The result for the user who ordered an end: what was done, or why it was not.
-pub(super) type Answer = oneshot::Sender<Result<Option<String>, String>>;
+pub(crate) type Answer = oneshot::Sender<Result<Option<String>, Box<Error>>>;
 
 /// An order of the user to take the machine down.
 pub(crate) struct DestroyOrder {
     /// The daemon ends with the machine.
     pub(crate) then_stop: bool,
-    pub(crate) answer: oneshot::Sender<Result<Option<String>, String>>,
+    pub(crate) answer: Answer,
 }
 
 /// A machine that is to be taken down.
@@ -74,7 +75,7 @@ impl Release {
     }
 
     /// Answers all users who wait.
-    pub(super) fn reply(&mut self, result: &Result<Option<String>, String>) {
+    pub(super) fn reply(&mut self, result: &Result<Option<String>, Box<Error>>) {
         for answer in self.answers.drain(..) {
             // The user may have ended the command.
             let _ = answer.send(result.clone());

@@ -160,7 +160,7 @@ impl Supervisor {
             Ok((Some(found), None)) => {
                 // A new server is off for a moment, before its first start. One that has served
                 // was switched off.
-                let is_off = found.is_off_for_good(Timestamp::now().as_second())
+                let is_off = machine::is_off_for_good(&found, Timestamp::now().as_second())
                     || (self.has_served(&found) && !found.busy);
                 match found.status {
                     ServerStatus::Off if is_off => {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use api::{Code, Error};
 use jiff::Timestamp;
 use lifecycle::Moment;
 use machine::{Actor, Behalf, Destroyed, MachineError, Ready, with_causes};
@@ -107,9 +108,8 @@ impl Supervisor {
     fn report_trouble(&self, release: &mut Release, error: &MachineError) {
         let trouble = with_causes(error);
         tracing::error!(%trouble, "the machine is not gone yet");
-        release.reply(&Err(format!(
-            "{trouble}; dockbridge keeps retrying, including after a restart"
-        )));
+        let message = format!("{trouble}; dockbridge keeps retrying, including after a restart");
+        release.reply(&Err(Box::new(Error::new(error.code(), message))));
         let because = release.because.clone();
         self.enter(MachineState::Releasing { because, trouble: Some(trouble) });
     }
@@ -161,7 +161,8 @@ impl Supervisor {
 
 fn in_use(mut release: Release, reason: String) -> Next {
     tracing::info!(%reason, "kept for another client");
-    release.reply(&Err(format!("another client works on it: {reason}")));
+    let message = format!("another client works on it: {reason}");
+    release.reply(&Err(Box::new(Error::new(Code::MachineInUse, message))));
     match release.ready {
         Some(ready) => Next::Keep(ready),
         None => Next::Reconnect { reason, pause: Duration::ZERO },

@@ -17,7 +17,8 @@ use crate::state::MachineState;
 /// client, or its lease ends it; after a failure of this daemon it may be what that left. One that
 /// is new and off may be in the middle of another client's wake.
 fn is_orphan(found: &Summary, has_failed: bool) -> bool {
-    found.id.is_some() && (has_failed || found.is_off_for_good(Timestamp::now().as_second()))
+    found.id.is_some()
+        && (has_failed || machine::is_off_for_good(found, Timestamp::now().as_second()))
 }
 
 impl Supervisor {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::{Code, Error};
 use jiff::Timestamp;
 use machine::{Actor, Behalf, MachineError, Ready, with_causes};
 use tokio::sync::oneshot;
@@ -140,17 +141,16 @@ impl Supervisor {
     pub(super) fn fail(&mut self, error: &MachineError) -> Next {
         let now = self.now();
         let again = self.recovery.failed(error, now, rand::random());
-        let mut message = with_causes(error);
-        if let Some(hint) = (self.parts.hint)(error) {
-            message = format!("{message}; {}", for_profile(hint, &self.settings.profile));
-        }
-        tracing::error!(%message, "no machine");
+        let hint = (self.parts.hint)(error.code());
+        let mut error = Error::new(error.code(), with_causes(error));
+        error.hints.extend(hint.map(|hint| for_profile(hint, &self.settings.profile)));
+        tracing::error!(code = %error.code, message = %error, "no machine");
         if let Some(ports) = &self.parts.ports {
             ports.detach();
         }
         self.state.send_modify(|state| {
-            state.attempted(Some(message.clone()));
-            state.enter(MachineState::Failed { message, again }, now);
+            state.attempted(Some(error.clone()));
+            state.enter(MachineState::Failed { error: Box::new(error), again }, now);
         });
         Next::Rest
     }
@@ -158,11 +158,12 @@ impl Supervisor {
     /// The settings do not allow a machine.
     fn refuse(&mut self, message: String) -> Next {
         tracing::warn!(%message, "no machine");
+        let error = Error::new(Code::NotAllowed, message);
         let now = self.now();
         self.recovery.refuse_for(LASTING_FAILURE_HOLDS, now);
         self.state.send_modify(|state| {
-            state.attempted(Some(message.clone()));
-            state.enter(MachineState::Failed { message, again: None }, now);
+            state.attempted(Some(error.clone()));
+            state.enter(MachineState::Failed { error: Box::new(error), again: None }, now);
         });
         Next::Rest
     }

@@ -35,7 +35,7 @@ impl Stage {
 
     fn after(&self, seconds: u64) -> Why {
         self.clock.advance(Duration::from_secs(seconds));
-        Why::of_machine(&decide(
+        why_of_machine(&decide(
             &self.activity.snapshot(),
             &self.policy,
             &self.tenure,
@@ -46,14 +46,14 @@ impl Stage {
     /// In a state without a machine that answers.
     fn without(&self, state: &MachineState) -> Why {
         let now = self.clock.now();
-        Why::of(state, &decide(&self.activity.snapshot(), &self.policy, &self.tenure, now), now)
+        why_of(state, &decide(&self.activity.snapshot(), &self.policy, &self.tenure, now), now)
     }
 }
 
 /// The first reason: its kind, its text, and how long it has lasted.
 fn first(why: &Why) -> (&str, &str, Option<u64>) {
     let reason = why.reasons.first().expect("there is a reason");
-    (&reason.kind, &reason.what, reason.age_seconds)
+    (reason.kind.word(), &reason.what, reason.age_seconds)
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn two_silent_build_beside_a_pull() {
     let _build = stage.begin(Kind::Build, "POST /session");
     let _pull = stage.begin(Kind::Transfer, "POST /images/create");
     let why = stage.after(4_000);
-    let kinds: Vec<&str> = why.reasons.iter().map(|reason| reason.kind.as_str()).collect();
+    let kinds: Vec<&str> = why.reasons.iter().map(|reason| reason.kind.word()).collect();
     assert_eq!(
         (kinds, why.next.as_str()),
         (vec!["build", "transfer"], "kept: 2 activities in progress")
@@ -151,7 +151,7 @@ fn nine_grace_period_only() {
         why.next,
         "destroyed in 20 s, since nothing has used it for 5 min; any activity cancels it"
     );
-    assert_eq!((why.endings[0].cause.as_str(), why.endings[0].grace_seconds), ("idle", 0));
+    assert_eq!((why.endings[0].cause.word(), why.endings[0].grace_seconds), ("idle", 0));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn ten_locked_screen() {
         "destroyed in 20 s, since the screen has been locked for 4 min; unlocking the screen \
          cancels it"
     );
-    assert_eq!((why.endings[0].cause.as_str(), why.endings[1].cause.as_str()), ("lock", "idle"));
+    assert_eq!((why.endings[0].cause.word(), why.endings[1].cause.word()), ("lock", "idle"));
     assert_eq!(first(&why).0, "recent", "which would keep it if the screen were not locked");
 }
 
@@ -187,7 +187,7 @@ fn eleven_lifetime_and_budget_end_it_during_work() {
     stage.tenure.budget = Some(Budget { limit: 1_000, spent: 995, next_unit: 9 });
     let why = stage.after(0);
     assert_eq!(
-        (why.endings[0].cause.as_str(), why.endings[0].seconds, why.endings[1].cause.as_str()),
+        (why.endings[0].cause.word(), why.endings[0].seconds, why.endings[1].cause.word()),
         ("budget", 3_510, "max_lifetime")
     );
 }
@@ -219,7 +219,10 @@ fn twelve_no_machine_answers() {
             "dockbridge keeps trying until the machine is gone; its volume stays",
         ),
         (
-            MachineState::Failed { message: String::new(), again: None },
+            MachineState::Failed {
+                error: Box::new(api::Error::new(api::Code::NoMachine, "")),
+                again: None,
+            },
             "the next docker command wakes a machine",
         ),
     ] {

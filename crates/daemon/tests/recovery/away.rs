@@ -13,7 +13,7 @@ async fn lost_machine_is_retried_with_growing_pauses_and_found_without_a_request
     stage.relay.set(Mode::Refusing);
     let (status, _) = stage
         .until("an attempt failed", |status| {
-            status.state == "lost" && status.next_attempt_seconds > Some(0.0)
+            status.state == api::MachineState::Lost && status.next_attempt_seconds > Some(0.0)
         })
         .await;
     let reason = status.reason.unwrap_or_default();
@@ -31,7 +31,8 @@ async fn lost_machine_is_retried_with_growing_pauses_and_found_without_a_request
         "lost since it was lost, not since the last attempt: {status:?}"
     );
     stage.relay.set(Mode::Passing);
-    let (status, took) = stage.until("it is found again", |status| status.state == "up").await;
+    let (status, took) =
+        stage.until("it is found again", |status| status.state == api::MachineState::Up).await;
     eprintln!("found {:.2} s after it could be", took.as_secs_f64());
     assert_eq!(status.next_attempt_seconds, None);
     stage.close().await;
@@ -65,15 +66,18 @@ async fn machine_that_is_away_at_the_start_is_found_when_it_comes() {
     let Some(stage) = Stage::start(true, Mode::Refusing).await else { return };
     let (status, _) =
         stage.until("it was looked for", |status| status.next_attempt_seconds > Some(0.0)).await;
-    assert_eq!(status.state, "lost");
+    assert_eq!(status.state, api::MachineState::Lost);
     // A command has three attempts of its own, and then reports why they failed.
     let answer = stage.client().await.ask("GET", "/v1.41/containers/json").await;
     assert!(docker_error(&answer).contains("cannot be reached"), "{answer:?}");
     let (status, _) =
         stage.until("it goes on", |status| status.next_attempt_seconds.is_some()).await;
-    assert!(["failed", "lost"].contains(&status.state.as_str()), "{status:?}");
+    assert!(
+        matches!(status.state, api::MachineState::Failed | api::MachineState::Lost),
+        "{status:?}"
+    );
     stage.relay.set(Mode::Passing);
-    stage.until("it is found", |status| status.state == "up").await;
+    stage.until("it is found", |status| status.state == api::MachineState::Up).await;
     assert_eq!(stage.client().await.ask("GET", "/v1.41/containers/json").await.0, 200);
     stage.close().await;
 }
@@ -85,7 +89,8 @@ async fn machine_that_refuses_the_login_is_not_retried_without_a_request() {
     let trusted = std::fs::read_to_string(&keys).unwrap();
     std::fs::write(&keys, "").unwrap();
     stage.relay.strand();
-    let (status, _) = stage.until("it says so", |status| status.state == "failed").await;
+    let (status, _) =
+        stage.until("it says so", |status| status.state == api::MachineState::Failed).await;
     assert!(
         status.reason.as_ref().is_some_and(|reason| reason.contains("does not accept the key")),
         "{status:?}"

@@ -83,7 +83,8 @@ async fn survives(loss: Loss, with_agent: bool) {
     loss.strike(&stage).await;
     let lost = stage
         .until("the loss is noticed", |status| {
-            status.state != "up" || status.since_seconds < struck.elapsed().as_secs_f64()
+            status.state != api::MachineState::Up
+                || status.since_seconds < struck.elapsed().as_secs_f64()
         })
         .await;
     let (answer, failed) = timeout(LONGEST, running).await.expect("a running call ends").unwrap();
@@ -115,7 +116,7 @@ async fn survives(loss: Loss, with_agent: bool) {
         .unwrap()
         .unwrap();
     assert_eq!(more.into_data().unwrap(), "{}\n");
-    let (status, _) = stage.until("it is up", |status| status.state == "up").await;
+    let (status, _) = stage.until("it is up", |status| status.state == api::MachineState::Up).await;
     assert_eq!((status.reason, status.next_attempt_seconds), (None, None));
     stage.close().await;
 }
@@ -185,7 +186,8 @@ async fn restarted_engine() {
         assert_eq!(idle.ask("POST", "/v1.41/volumes/prune").await.0, 200);
         let status = stage.status().await;
         assert!(
-            status.state == "up" && status.since_seconds > since.elapsed().as_secs_f64(),
+            status.state == api::MachineState::Up
+                && status.since_seconds > since.elapsed().as_secs_f64(),
             "{status:?}"
         );
         stage.close().await;

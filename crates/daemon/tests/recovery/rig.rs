@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dockbridge_daemon::{Daemon, Options, Status};
+use api::Status;
+use dockbridge_daemon::{Daemon, Options};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
@@ -40,7 +41,7 @@ impl Stage {
     /// With the daemon connected. `None` if there is no sshd.
     pub async fn up(with_agent: bool) -> Option<Self> {
         let stage = Self::start(with_agent, Mode::Passing).await?;
-        stage.until("it is up", |status| status.state == "up").await;
+        stage.until("it is up", |status| status.state == api::MachineState::Up).await;
         Some(stage)
     }
 
@@ -76,7 +77,7 @@ impl Stage {
     }
 
     pub async fn status(&self) -> Status {
-        dockbridge_daemon::client::Client::of(&self.socket()).status().await.unwrap()
+        api::client::Client::of(&self.socket()).status().await.unwrap()
     }
 
     /// Polls until the status is as wanted; returns it with the time that took.

@@ -11,7 +11,7 @@ use crate::resolved::{GlobalArgs, Resolved};
 pub struct Args {
     /// As JSON lines, with what was sent
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {

@@ -24,7 +24,7 @@ pub struct Args {
     month: Option<Month>,
     /// As JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 fn month(text: &str) -> Result<Month, String> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use api::MachineState;
+
 use crate::failure::Outcome;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
@@ -37,7 +39,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         say("You pay for it until then. If this daemon stops reporting, the lease still deletes \
          the machine.");
     }
-    if status.state == "absent" {
+    if status.state == MachineState::Absent {
         say("No machine exists now: the next docker command or `dockbridge wake` creates one.");
     }
     Ok(())

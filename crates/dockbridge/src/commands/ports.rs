@@ -1,7 +1,6 @@
 //! `dockbridge ports`: published ports on this computer, and their traffic.
 
-use daemon::ports::{ByHand, Local};
-use serde_json::Value;
+use api::{ByHand, Local, MachineState, PortState, PortStatus, Protocol};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{say, seconds};
@@ -15,7 +14,7 @@ pub struct Args {
     command: Option<Command>,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -39,9 +38,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     match arguments.command {
         Some(Command::Add { forward }) => {
             let made = daemon.add_forward(&forward).await?;
-            say(&match state(&made) {
-                "open" => format!("{} forwards to {}.", local(&made), target(&made)),
-                _ => format!(
+            say(&match made.filter(|made| made.state == PortState::Open) {
+                Some(made) => format!("{} forwards to {}.", local(&made), target(&made)),
+                None => format!(
                     "{} will forward to {}:{} when that container runs.",
                     forward.local, forward.container, forward.port
                 ),
@@ -57,8 +56,8 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
                 say(&serde_json::to_string_pretty(&status.ports)
                     .map_err(|error| Failure::new(error.to_string()))?);
             } else {
-                let ports = status.ports.as_array().map_or(&[] as &[_], Vec::as_slice);
-                lines(ports, status.state == "up").iter().for_each(|line| say(line));
+                let has_machine = status.state == MachineState::Up;
+                lines(&status.ports, has_machine).iter().for_each(|line| say(line));
             }
         }
     }
@@ -66,7 +65,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
 }
 
 /// For users: one line for each forward, followed by its notes.
-fn lines(ports: &[Value], has_machine: bool) -> Vec<String> {
+fn lines(ports: &[PortStatus], has_machine: bool) -> Vec<String> {
     if ports.is_empty() {
         let mut lines = vec!["No container publishes a port.".to_owned()];
         if !has_machine {
@@ -95,66 +94,54 @@ fn lines(ports: &[Value], has_machine: bool) -> Vec<String> {
     lines
 }
 
-fn row(port: &Value) -> [String; 8] {
-    let number = |key: &str| port[key].as_u64().unwrap_or(0);
-    let used = port["last_used_seconds"]
-        .as_f64()
-        .map_or("never".to_owned(), |ago| format!("{} ago", seconds(ago)));
+fn row(port: &PortStatus) -> [String; 8] {
+    let traffic = &port.traffic;
+    let used =
+        traffic.last_used_seconds.map_or("never".to_owned(), |ago| format!("{} ago", seconds(ago)));
     [
         local(port),
         target(port),
-        state(port).to_owned(),
-        number("connections_now").to_string(),
-        number("connections_total").to_string(),
-        bytes(number("bytes_in")),
-        bytes(number("bytes_out")),
+        port.state.word().to_owned(),
+        traffic.connections_now.to_string(),
+        traffic.connections_total.to_string(),
+        bytes(traffic.bytes_in),
+        bytes(traffic.bytes_out),
         used,
     ]
 }
 
 /// Differences from the request, and how the last failed connections ended.
-fn notes(port: &Value) -> Vec<String> {
+fn notes(port: &PortStatus) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(asked_for) = port["asked_for"].as_str() {
+    if let Some(asked_for) = port.asked_for {
         notes.push(format!(
             "{asked_for} is in use on this computer; {} was chosen instead",
             local(port)
         ));
     }
-    if let Some(why) = port["state"]["why"].as_str() {
-        notes.push(why.to_owned());
-    }
-    if port["by_hand"] == true {
+    notes.extend(port.state.why().map(str::to_owned));
+    if port.by_hand {
         notes.push("added with `ports add`".to_owned());
     }
     let failed =
-        port["recent"].as_array().into_iter().flatten().filter(|ended| ended["error"].is_string());
-    notes.extend(failed.take(3).map(|ended| {
-        let text = |key: &str| ended[key].as_str().unwrap_or_default();
-        format!(
-            "{} ago from {}: {}",
-            seconds(ended["seconds_ago"].as_f64().unwrap_or(0.0)),
-            text("client"),
-            text("error")
-        )
+        port.traffic.recent.iter().filter_map(|ended| Some((ended, ended.error.as_ref()?)));
+    notes.extend(failed.take(3).map(|(ended, error)| {
+        format!("{} ago from {}: {error}", seconds(ended.seconds_ago), ended.client)
     }));
     notes
 }
 
 /// `127.0.0.1:8080`, `127.0.0.1:53/udp`.
-pub fn local(port: &Value) -> String {
-    let local = port["local"].as_str().unwrap_or_default();
-    if port["protocol"] == "udp" { format!("{local}/udp") } else { local.to_owned() }
+pub fn local(port: &PortStatus) -> String {
+    match port.protocol {
+        Protocol::Tcp => port.local.to_string(),
+        Protocol::Udp => format!("{}/udp", port.local),
+    }
 }
 
 /// `web:80`.
-pub fn target(port: &Value) -> String {
-    format!("{}:{}", port["container"].as_str().unwrap_or_default(), port["container_port"])
-}
-
-/// `open`, `unavailable` or `waiting`.
-pub fn state(port: &Value) -> &str {
-    port["state"]["state"].as_str().unwrap_or("unknown")
+pub fn target(port: &PortStatus) -> String {
+    format!("{}:{}", port.container, port.container_port)
 }
 
 /// `512 B`, `1.5 MB`.

@@ -77,7 +77,7 @@ pub async fn destroy(resolved: &Resolved) -> Outcome {
 }
 
 /// Asks the daemon, which stops the containers in order first.
-pub async fn destroy_through(daemon: &daemon::client::Client) -> Outcome {
+pub async fn destroy_through(daemon: &api::client::Client) -> Outcome {
     let answer = daemon.destroy().await?;
     if let Some(message) = answer.message {
         say(&message);

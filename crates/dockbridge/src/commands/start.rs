@@ -137,7 +137,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
         proxy_port: resolved.settings.docker.proxy_port,
         local_paths: resolved.directories(),
         ports: resolved.ports(),
-        hint: crate::failure::machine_hint,
+        hint: crate::hints::hint,
     }
 }
 

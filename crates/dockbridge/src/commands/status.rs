@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use daemon::client::ClientError;
-use daemon::{LastKnown, Status};
-use machine::{Provider as _, Summary};
+use api::client::ClientError;
+use api::{MachineState, PortState, PortStatus, Status, Summary};
+use daemon::LastKnown;
+use machine::Provider as _;
 
 use super::{bills, ports};
-use crate::failure::{Failure, NOT_RUNNING, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::output::{running_stage, say, seconds};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
@@ -17,7 +18,7 @@ use crate::settings::duration;
 pub struct Args {
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
@@ -25,7 +26,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let status = match resolved.daemon().status().await {
         Ok(status) => status,
         Err(error @ ClientError::NotRunning { .. }) => {
-            return without_daemon(&resolved, error).await;
+            return without_daemon(&resolved, arguments.json, error).await;
         }
         Err(error) => return Err(error.into()),
     };
@@ -57,12 +58,14 @@ fn say_bills(resolved: &Resolved, bills: Option<&bills::Bills>) {
 }
 
 /// Without a daemon a machine may still exist and cost money.
-async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
-    let failure = Failure::from(error).code(NOT_RUNNING);
-    say_bills(resolved, bills::look(resolved, false).await.as_ref());
+async fn without_daemon(resolved: &Resolved, json: bool, error: ClientError) -> Outcome {
+    let failure = Failure::from(error);
+    if !json {
+        say_bills(resolved, bills::look(resolved, false).await.as_ref());
+    }
     let Ok(cloud) = resolved.looking() else { return Err(failure) };
     let servers = cloud.servers().await;
-    if let Some(warning) = cloud.clock_offset().and_then(daemon::clock_warning) {
+    if let Some(warning) = cloud.clock_offset().and_then(daemon::clock_warning).filter(|_| !json) {
         say(&format!("Note      {warning}"));
     }
     match servers {
@@ -112,7 +115,7 @@ fn lines(status: &Status) -> Vec<String> {
     lines.push(format!("State     {} for {}{reason}", status.state, seconds(status.since_seconds)));
     machine(status, &mut lines);
     engine(status, &mut lines);
-    lines.extend(status.ports.as_array().into_iter().flatten().map(port));
+    lines.extend(status.ports.iter().map(port));
     money(status, &mut lines);
     prospects(status, &mut lines);
     lines
@@ -172,15 +175,16 @@ fn engine(status: &Status, lines: &mut Vec<String>) {
     }
 }
 
-fn port(port: &serde_json::Value) -> String {
+fn port(port: &PortStatus) -> String {
     let (local, target) = (ports::local(port), ports::target(port));
-    match (ports::state(port), port["asked_for"].as_str(), port["state"]["why"].as_str()) {
-        ("open", None, _) => format!("Port      {local} forwards to {target}"),
-        ("open", Some(asked_for), _) => {
+    match (&port.state, port.asked_for) {
+        (PortState::Open, None) => format!("Port      {local} forwards to {target}"),
+        (PortState::Open, Some(asked_for)) => {
             format!("Port      {local} forwards to {target}, because {asked_for} is in use here")
         }
-        (_, _, why) => {
-            format!("Port      {local} does not forward to {target}: {}", why.unwrap_or_default())
+        (state, _) => {
+            let why = state.why().unwrap_or_default();
+            format!("Port      {local} does not forward to {target}: {why}")
         }
     }
 }
@@ -212,7 +216,7 @@ fn prospects(status: &Status, lines: &mut Vec<String>) {
     for warning in &status.why.warnings {
         lines.push(format!("Note      {warning}"));
     }
-    if let Some(pin) = status.pin.as_ref().filter(|_| status.state != "up") {
+    if let Some(pin) = status.pin.as_ref().filter(|_| status.state != MachineState::Up) {
         let left = pin.seconds.map_or_else(
             || "until `dockbridge unpin`".to_owned(),
             |left| format!("for another {left} s"),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use daemon::client::{Answer, Client, ClientError};
+use api::client::{Client, ClientError};
+use api::{Answer, MachineState};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::{Failure, Outcome};
@@ -31,7 +32,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         }
         status => status?,
     };
-    let is_waking = status.state == "waking";
+    let is_waking = status.state == MachineState::Waking;
     if arguments.destroy {
         report(daemon.destroy_and_stop().await?);
         // A daemon of an older version destroys the machine and keeps running.

@@ -14,7 +14,7 @@ pub struct Args {
     yes: bool,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// An orphan of a machine or of an image build.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use daemon::client::ClientError;
+use api::client::ClientError;
 use machine::{Cloud, FileSystem, Resized};
 
 use crate::failure::{Failure, Outcome};

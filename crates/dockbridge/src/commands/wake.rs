@@ -13,11 +13,14 @@ pub async fn run(global: &GlobalArgs) -> Outcome {
     let (daemon, wakes) = (resolved.daemon(), resolved.wakes());
     daemon.wake().await?;
     let status = follow_wake(&daemon, LONGEST, &wakes).await?;
-    match status.machine {
-        Some(machine) => {
+    match (status.machine, status.error) {
+        (Some(machine), _) => {
             say(&format!("{} is ready.", machine.name));
             Ok(())
         }
-        None => Err(Failure::new(status.reason.unwrap_or_else(|| "no machine exists".to_owned()))),
+        (None, Some(error)) => Err(error.into()),
+        (None, None) => {
+            Err(Failure::new(status.reason.unwrap_or_else(|| "no machine exists".to_owned())))
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `dockbridge why`: what keeps the machine, what will end it, and what happens next.
 
-use daemon::{EndingStatus, ReasonStatus, Status};
+use api::{Cancel, EndingStatus, MachineState, ReasonKind, ReasonStatus, Status};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
@@ -13,18 +13,18 @@ use crate::settings::duration;
 pub struct Args {
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(Serialize)]
 struct Report<'a> {
-    state: &'a str,
+    state: MachineState,
     reason: Option<&'a str>,
     since_seconds: f64,
     #[serde(flatten)]
-    why: &'a daemon::Why,
+    why: &'a api::Why,
     /// The image that the machine was created from.
-    image: Option<&'a machine::UsedImage>,
+    image: Option<&'a api::UsedImage>,
 }
 
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
@@ -32,8 +32,13 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if arguments.json {
         let Status { state, reason, since_seconds, why, machine, .. } = &status;
         let image = machine.as_ref().and_then(|machine| machine.image.as_ref());
-        let report =
-            Report { state, reason: reason.as_deref(), since_seconds: *since_seconds, why, image };
+        let report = Report {
+            state: *state,
+            reason: reason.as_deref(),
+            since_seconds: *since_seconds,
+            why,
+            image,
+        };
         say(&serde_json::to_string_pretty(&report)
             .map_err(|error| Failure::new(error.to_string()))?);
         return Ok(());
@@ -48,7 +53,9 @@ fn lines(status: &Status) -> Vec<String> {
     let why = &status.why;
     let mut lines = vec![state(status)];
     match why.reasons.is_empty() {
-        true if status.state == "up" => lines.push("Nothing keeps the machine.".to_owned()),
+        true if status.state == MachineState::Up => {
+            lines.push("Nothing keeps the machine.".to_owned())
+        }
         true => {}
         false => {
             lines.push("Kept by:".to_owned());
@@ -72,22 +79,22 @@ fn state(status: &Status) -> String {
     let name =
         status.machine.as_ref().map(|machine| format!(" ({})", machine.name)).unwrap_or_default();
     let because = status.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    match status.state.as_str() {
-        "up" => format!("The machine{name} has answered for {since}."),
-        "absent" => format!("There is no machine, for {since}{because}."),
+    match status.state {
+        MachineState::Up => format!("The machine{name} has answered for {since}."),
+        MachineState::Absent => format!("There is no machine, for {since}{because}."),
         other => format!("The machine is {other}, for {since}{because}."),
     }
 }
 
 /// One line about a reason: kind, subject, age, client, and how long it still counts.
 pub fn describe(reason: &ReasonStatus) -> String {
-    let mut line = format!("{:<9} {}", reason.kind.replace('_', " "), reason.what);
-    let silent = reason
-        .silent_seconds
-        .filter(|silent| *silent > 0 && matches!(reason.kind.as_str(), "stream" | "port"));
+    let mut line = format!("{:<9} {}", reason.kind.word().replace('_', " "), reason.what);
+    let silent = reason.silent_seconds.filter(|silent| {
+        *silent > 0 && matches!(reason.kind, ReasonKind::Stream | ReasonKind::Port)
+    });
     let facts = [
         reason.age_seconds.map(|age| {
-            if reason.kind == "recent" {
+            if reason.kind == ReasonKind::Recent {
                 format!("{} ago", seconds(age))
             } else {
                 format!("for {}", seconds(age))
@@ -108,16 +115,16 @@ pub fn describe(reason: &ReasonStatus) -> String {
 }
 
 fn end(ending: &EndingStatus) -> [String; 2] {
-    let cancel = match ending.cancelled_by.as_str() {
-        "activity" => "any activity cancels it",
-        "unlock" => "unlocking the screen cancels it",
-        _ => "only a settings change prevents this",
+    let cancel = match ending.cancelled_by {
+        Cancel::Activity => "any activity cancels it",
+        Cancel::Unlock => "unlocking the screen cancels it",
+        Cancel::Nothing => "only a settings change prevents this",
     };
     let grace = match ending.grace_seconds {
         0 => "in its grace period".to_owned(),
         later => format!("grace period begins in {}", seconds(later)),
     };
-    let cause = ending.cause.replace('_', " ");
+    let cause = ending.cause.word().replace('_', " ");
     [
         format!("  {cause:<9} in {}, because {}", seconds(ending.seconds), ending.because),
         format!("            {grace}; {cancel}"),

@@ -250,10 +250,26 @@ async fn without_a_daemon_its_commands_say_so_with_a_code_of_their_own() {
         &format!("Error: no dockbridge serves {}", desk.socket().display()),
         "Hint: start it with `dockbridge start`",
     ];
-    for command in
-        [&["status"][..], &["status", "--json"], &["stop"], &["wake"], &["server", "create"]]
-    {
+    for command in [&["status"][..], &["stop"], &["wake"], &["server", "create"]] {
         desk.dockbridge(command).await.failed(3, &expected);
+    }
+    for command in [&["status", "--json"][..], &["why", "--json"], &["ports", "--json"]] {
+        let ran = desk.dockbridge(command).await;
+        ran.failed(3, &[]);
+        assert_eq!(ran.stdout, "", "{ran}");
+        let printed: api::Failed = serde_json::from_str(&ran.stderr).unwrap();
+        let error = printed.error;
+        assert_eq!(
+            (error.code, error.category, error.hints.as_slice(), error.retryable),
+            (
+                api::Code::DaemonNotRunning,
+                api::Category::Daemon,
+                &["start it with `dockbridge start`".to_owned()][..],
+                false
+            ),
+            "{ran}"
+        );
+        assert!(error.at > 1_700_000_000 && error.message.contains("no dockbridge serves"));
     }
     desk.nothing_was_created().await;
 

@@ -11,21 +11,24 @@ async fn settings_that_the_cloud_lacks_are_reported_to_docker_before_anything_is
             "cx23,cx999",
             "there is no server type \"cx999\"; the cloud sells ",
             "change `hetzner.server_types` in the settings",
+            api::Code::ServerTypeUnknown,
         ),
         (
             "HETZNER_LOCATIONS",
             "mars",
             "there is no location \"mars\"; the cloud has fsn1",
             "change `hetzner.locations` in the settings",
+            api::Code::LocationUnknown,
         ),
         (
             "HETZNER_IMAGE",
             "windows",
             "there is no image \"windows\" for cx23",
             "change `hetzner.image` in the settings",
+            api::Code::ImageUnknown,
         ),
     ];
-    for (setting, value, what, hint) in cases {
+    for (setting, value, what, hint, code) in cases {
         let mut desk = Desk::new().await;
         desk.set(&format!("DOCKBRIDGE_{setting}"), value);
         let daemon = desk.start().await;
@@ -35,7 +38,9 @@ async fn settings_that_the_cloud_lacks_are_reported_to_docker_before_anything_is
         }
         desk.dockbridge(&["wake"]).await.failed(1, &["Error: ", what, hint]);
         let status = desk.dockbridge(&["status", "--json"]).await.succeeded().json();
-        assert_eq!(status["state"], "failed", "{status}");
+        let error = &status["error"];
+        assert_eq!((&status["state"], &error["code"]), (&"failed".into(), &code.word().into()));
+        assert_eq!((&error["hints"][0], &error["retryable"]), (&hint.into(), &false.into()));
         desk.nothing_was_created().await;
         daemon.stop().await;
     }
@@ -58,7 +63,7 @@ async fn a_cloud_that_gives_every_server_up_is_not_asked_for_ever() {
         &[
             "Error: 3 new servers in a row did not come up; the last step was: removing server ",
             ": action create_server ",
-            "; the cloud's console shows",
+            "Hint: the cloud's console shows",
         ],
     );
     let left = desk.control().get("state").await;

@@ -146,7 +146,7 @@ impl Desk {
     pub async fn start(&self) -> Daemon {
         let mut command = self.command(env!("CARGO_BIN_EXE_dockbridge"));
         command.arg("start").stdin(Stdio::null());
-        let client = daemon::client::Client::of(&self.socket());
+        let client = api::client::Client::of(&self.socket());
         let is_ready = async || client.status().await.is_ok();
         Daemon::start(command, &self.path("daemon.log"), is_ready).await
     }

@@ -49,7 +49,7 @@ async fn a_host_of_the_users_own_is_used_released_and_never_deleted() {
     while since.elapsed() < Duration::from_secs(5) {
         let status = daemon.client().status().await.unwrap();
         assert_eq!(
-            (status.state.as_str(), status.why.next.as_str()),
+            (status.state.word(), status.why.next.as_str()),
             ("up", "this host is not dockbridge's: it is only connected to")
         );
         sleep(Duration::from_millis(200)).await;

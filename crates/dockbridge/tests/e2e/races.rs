@@ -110,5 +110,9 @@ fn docker(stage: &Stage, socket: &Path, arguments: &[&str]) -> Command {
 
 /// The daemon's state.
 async fn state(daemon: &Daemon) -> String {
-    daemon.client().status().await.map_or_else(|error| error.to_string(), |status| status.state)
+    daemon
+        .client()
+        .status()
+        .await
+        .map_or_else(|error| error.to_string(), |status| status.state.to_string())
 }

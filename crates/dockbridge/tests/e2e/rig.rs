@@ -196,7 +196,7 @@ impl Stage {
 
     /// Runs a command that starts a daemon on a socket, until that is ready.
     pub async fn serve(&self, command: Command, socket: &Path) -> Daemon {
-        let client = daemon::client::Client::of(socket);
+        let client = api::client::Client::of(socket);
         let is_ready = async || client.status().await.is_ok();
         let process = testkit::Daemon::start(command, &self.log(), is_ready).await;
         Daemon { process, socket: socket.to_owned() }
@@ -309,8 +309,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn client(&self) -> daemon::client::Client {
-        daemon::client::Client::of(&self.socket)
+    pub fn client(&self) -> api::client::Client {
+        api::client::Client::of(&self.socket)
     }
 
     pub fn child(&mut self) -> &mut Child {

@@ -150,7 +150,11 @@ async fn stream_that_is_refused_late_is_the_same_error() {
                 of a user runs while that user is logged in, or always after `loginctl \
                 enable-linger USER` there. Is it running?",
         ),
-        ("POST", OpenError::NoMachine { message: "out of stock".into() }, "out of stock"),
+        (
+            "POST",
+            OpenError::NoMachine(Box::new(api::Error::new(api::Code::NoMachine, "out of stock"))),
+            "out of stock",
+        ),
     ] {
         client
             .send(&format!("{method} /x HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nbody"))

@@ -126,7 +126,13 @@ async fn pool_is_not_used_while_the_engine_is_away() {
     client.send(QUESTION).await;
     let asked = rig.asked().await;
     assert!(
-        asked.answer.send(Err(OpenError::NoMachine { message: "none is made now".into() })).is_ok()
+        asked
+            .answer
+            .send(Err(OpenError::NoMachine(Box::new(api::Error::new(
+                api::Code::NoMachine,
+                "none is made now"
+            )))))
+            .is_ok()
     );
     assert!(client.head().await.starts_with("HTTP/1.1 50"));
 }

@@ -92,7 +92,10 @@ async fn wake_that_fails_behind_progress_becomes_an_error_line() {
     client.send("POST /images/x/push HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
     let asked = rig.asked().await;
     client.until(BOOTING).await;
-    let failure = OpenError::NoMachine { message: "the budget is spent".to_owned() };
+    let failure = OpenError::NoMachine(Box::new(api::Error::new(
+        api::Code::NoMachine,
+        "the budget is spent",
+    )));
     assert!(asked.answer.send(Err(failure)).is_ok());
     client.until("\"errorDetail\":{\"message\":\"the budget is spent\"}}\r\n\r\n0\r\n\r\n").await;
 }

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::project::Cloud;
 use crate::boot_history::{Chosen, Stage, Wake};
 use crate::image_choice::{ImageChoice, ImageKind};
-use crate::phase::Phase;
 use crate::provider::Ready;
+use api::Phase;
 
 /// A server that this wake has created.
 #[derive(Debug)]

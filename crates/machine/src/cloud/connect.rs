@@ -8,9 +8,10 @@ use super::creation::Creation;
 use super::handover::await_docker;
 use super::project::Cloud;
 use super::ssh::SSH_PORT;
-use crate::observed::{Observed, Server, ServerStatus};
-use crate::phase::Phase;
+use crate::observed::{Observed, Server};
 use crate::provider::{Observer, Ready};
+use api::Phase;
+use api::ServerStatus;
 
 impl Cloud {
     pub(super) async fn connect(

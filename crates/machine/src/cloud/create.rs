@@ -17,9 +17,9 @@ use crate::error::MachineError;
 use crate::image_choice::{ImageChoice, choose};
 use crate::ladder::Rung;
 use crate::observed::{Observed, Server, Volume};
-use crate::phase::Phase;
 use crate::provider::Observer;
 use crate::spec::ImageSetting;
+use api::Phase;
 
 /// One descent of the ladder.
 pub(super) struct Provisioning<'a> {

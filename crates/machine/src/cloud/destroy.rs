@@ -11,9 +11,10 @@ use super::poll_backoff::PollBackoff;
 use super::project::Cloud;
 use crate::causes::with_causes;
 use crate::error::MachineError;
-use crate::observed::{Server, ServerStatus};
+use crate::observed::Server;
 use crate::operation::Operation;
 use crate::provider::{Consent, Destroyed};
+use api::ServerStatus;
 
 /// Containers have 30 s to stop; docker and the file system some more.
 const LONGEST_RELEASE: Duration = Duration::from_secs(90);

@@ -2,14 +2,16 @@
 
 use super::attempt::is_settled;
 use super::project::Cloud;
-use crate::behalf::{Actor, Behalf};
+use crate::behalf::Behalf;
 use crate::causes::with_causes;
 use crate::convert::status;
 use crate::error::{AfterCallOff, MachineError};
-use crate::observed::{Observed, Server, ServerStatus};
+use crate::observed::{Observed, Server};
 use crate::operation::Operation;
-use crate::phase::Phase;
 use crate::provider::Observer;
+use api::Actor;
+use api::Phase;
+use api::ServerStatus;
 
 impl Cloud {
     /// Deletes a server that cannot become the machine.

@@ -12,11 +12,12 @@ use crate::error::MachineError;
 use crate::host_key::parse_public;
 use crate::identity::{IMAGE, MACHINE_IMAGE, ROLE, owner_selector};
 use crate::image_choice::{Candidate, ImageKind};
-use crate::observed::{Catalogue, Observed, Server, ServerStatus, Volume};
+use crate::observed::{Catalogue, Observed, Server, Volume};
 use crate::operation::Operation;
 use crate::price::{server_summary, volume_summary};
 use crate::spec::ImageSetting;
-use crate::summary::{Summary, UsedImage, VolumeSummary};
+use api::ServerStatus;
+use api::{Summary, UsedImage, VolumeSummary};
 
 impl Cloud {
     /// Everything of this identity, in four requests.

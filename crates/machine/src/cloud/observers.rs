@@ -3,9 +3,9 @@
 use futures::future::BoxFuture;
 
 use super::boot_timing::Stopwatch;
-use crate::phase::Phase;
 use crate::provider::Observer;
-use crate::summary::Summary;
+use api::Phase;
+use api::Summary;
 
 /// The result of waiting for something that the user may call off.
 pub(super) enum Waited<T> {

@@ -20,10 +20,10 @@ use crate::error::{AfterCallOff, MachineError};
 use crate::ladder::Rung;
 use crate::observed::{Catalogue, Observed, Server, Volume};
 use crate::operation::Operation;
-use crate::phase::Phase;
 use crate::plan::{Step, plan};
 use crate::provider::{Observer, Ready};
 use crate::reach::Elsewhere;
+use api::Phase;
 
 /// A wake from nothing usually takes under a minute. This includes a stock-out in every location
 /// and a slow boot.

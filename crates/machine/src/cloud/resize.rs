@@ -5,11 +5,12 @@ use super::project::Cloud;
 use crate::bootstrap::GROW_SCRIPT;
 use crate::causes::with_causes;
 use crate::error::MachineError;
-use crate::observed::{Observed, ServerStatus, Volume};
+use crate::observed::{Observed, Volume};
 use crate::operation::Operation;
 use crate::price::volume_summary;
 use crate::problem::Problem;
-use crate::summary::VolumeSummary;
+use api::ServerStatus;
+use api::VolumeSummary;
 
 /// A volume that was resized.
 #[derive(Debug, Clone, PartialEq)]

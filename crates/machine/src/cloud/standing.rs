@@ -8,7 +8,7 @@ use crate::error::MachineError;
 use crate::identity::{Owner, PROFILE, builds_image, owner_selector};
 use crate::operation::Operation;
 use crate::price::{address_price, euros};
-use crate::summary::{Summary, VolumeSummary};
+use api::{Summary, VolumeSummary};
 
 /// Everything of one owner that is billed.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::address::{Address, Protocol};
+use crate::address::Address;
 use crate::listening::{Listening, Slot};
 use crate::publication::Claim;
+use api::Protocol;
 
 /// The owners of addresses, by protocol and port. Two containers may own one address for a moment,
 /// while an observation of one of them is in progress.

@@ -10,10 +10,10 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::address::Protocol;
 use crate::placement::{NotPlaced, Placed, place};
 use crate::publication::{Publication, Twin};
 use crate::rules::OnConflict;
+use api::Protocol;
 
 fn address(protocol: Protocol, port: u16) -> Address {
     Address { protocol, at: SocketAddr::from(([127, 0, 0, 1], port)) }

@@ -1,9 +1,10 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
 fn shown(ports: &Value, has_machine: bool) -> String {
-    lines(ports.as_array().unwrap(), has_machine).join("\n")
+    lines(&serde_json::from_value::<Vec<PortStatus>>(ports.clone()).unwrap(), has_machine)
+        .join("\n")
 }
 
 fn port(local: &str, container: &str, state: Value) -> Value {

@@ -145,8 +145,8 @@ impl Stage {
         text_of("dockbridge", arguments, output)
     }
 
-    pub fn daemon(&self) -> daemon::client::Client {
-        daemon::client::Client::of(&self.socket)
+    pub fn daemon(&self) -> api::client::Client {
+        api::client::Client::of(&self.socket)
     }
 
     /// Stops a daemon that the story left running, if any.

@@ -90,7 +90,7 @@ async fn first_command(stage: &Stage) -> Outcome {
 
 async fn wait_for_wake(stage: &Stage) -> Outcome {
     let status = follow_wake(&stage.daemon(), LONGEST_WAKE, &machine::History::default()).await?;
-    check(status.state == "up", || {
+    check(status.state == api::MachineState::Up, || {
         format!("the machine is {}: {}", status.state, status.reason.unwrap_or_default())
     })
 }
@@ -207,7 +207,7 @@ async fn idle(stage: &Stage, port: u16) -> Outcome {
             grace = true;
             shown(&status.why.next);
         }
-        if status.state == "absent" {
+        if status.state == api::MachineState::Absent {
             break status;
         }
         if begun.elapsed() > LONGEST_IDLE {

@@ -41,7 +41,9 @@ async fn a_pinned_machine_and_its_job_outlive_a_network_that_blocks_port_22() {
 
     for how in [Block::Drop, Block::Reset, Block::Prohibited] {
         network.block(how).await;
-        let lost = async || daemon.client().status().await.is_ok_and(|status| status.state != "up");
+        let lost = async || {
+            daemon.client().status().await.is_ok_and(|status| status.state != api::MachineState::Up)
+        };
         stage.eventually("the loss is noticed", SAID_WITHIN, lost).await;
         let output = is_reported(&stage, &format!("{how:?}")).await;
         output.failed_with("the server runs and is kept");

@@ -32,7 +32,9 @@ async fn up() -> Option<(Stage, Daemon, u64)> {
 }
 
 async fn says(stage: &Stage, daemon: &Daemon, server: u64, words: &[&str]) {
-    let lost = async || daemon.client().status().await.is_ok_and(|status| status.state != "up");
+    let lost = async || {
+        daemon.client().status().await.is_ok_and(|status| status.state != api::MachineState::Up)
+    };
     stage.eventually("the loss is noticed", SAID_WITHIN, lost).await;
     let output = stage.docker(&["ps"]).await;
     for words in words {
@@ -65,7 +67,9 @@ async fn a_machine_with_a_silent_port_is_kept_and_reported_as_silent() {
             "it is found \
         again",
             SOON,
-            async || daemon.client().status().await.is_ok_and(|now| now.state == "up"),
+            async || {
+                daemon.client().status().await.is_ok_and(|now| now.state == api::MachineState::Up)
+            },
         )
         .await;
     daemon.stop().await;
@@ -128,7 +132,9 @@ async fn a_machine_that_accepts_and_does_not_answer_is_called_overloaded_and_kep
             "it is found \
         again",
             SOON,
-            async || daemon.client().status().await.is_ok_and(|now| now.state == "up"),
+            async || {
+                daemon.client().status().await.is_ok_and(|now| now.state == api::MachineState::Up)
+            },
         )
         .await;
     daemon.stop().await;

@@ -31,7 +31,7 @@ async fn a_cut_network_resets_connections_and_takes_no_listener_away() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(ended.await.unwrap(), ErrorKind::ConnectionReset);
-    assert_ne!(daemon.client().status().await.unwrap().state, "absent");
+    assert_ne!(daemon.client().status().await.unwrap().state, api::MachineState::Absent);
     assert!(!is_free(local(port)));
 
     // A connection during the cut: reset, or served when the network is back, but not refused.

@@ -103,7 +103,7 @@ impl Kept<'_> {
             let status = self.daemon.client().status().await.unwrap();
             assert_eq!(
                 status.state,
-                "up",
+                api::MachineState::Up,
                 "kept for {reason} until {:?}: {status:?}",
                 begun.elapsed()
             );

@@ -165,10 +165,10 @@ async fn strike(stage: &Stage, daemon: Daemon, moment: Moment, seen: &mut Holdin
         let held = held(stage).await;
         let status = client.status().await.unwrap();
         let word = match status.phases.last() {
-            Some(phase) if status.state == "waking" => &phase.words,
-            _ => &status.state,
+            Some(phase) if status.state == api::MachineState::Waking => phase.words.as_str(),
+            _ => status.state.word(),
         };
-        let at = STAGES.iter().position(|stage| stage == word);
+        let at = STAGES.iter().position(|stage| *stage == word);
         let due = match moment {
             Made(what) => held[what] > 0,
             At(wanted, later) => match at.cmp(&STAGES.iter().position(|stage| *stage == wanted)) {

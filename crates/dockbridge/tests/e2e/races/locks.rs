@@ -46,7 +46,7 @@ async fn a_lock_ends_the_machine_after_the_grace_and_unlocking_within_it_cancels
     while unlocked.elapsed() < GRACE + Duration::from_secs(2) {
         assert_eq!(
             daemon.client().status().await.unwrap().state,
-            "up",
+            api::MachineState::Up,
             "it is kept after the unlock"
         );
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -53,7 +53,7 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
         })
         .await;
     let status = daemon.client().status().await.unwrap();
-    assert_eq!(status.state, "releasing", "{status:?}");
+    assert_eq!(status.state, api::MachineState::Releasing, "{status:?}");
     let last = status.last_known.as_ref().expect("the last known machine is shown");
     assert_eq!(last.machine.id, Some(server));
     let words = stage.dockbridge(&["status"]).await;

@@ -83,7 +83,9 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
         "the label alone: {output}"
     );
     stage.docker(&["rm", "--force", "train"]).await.succeeded();
-    let gone = async || daemon.client().status().await.is_ok_and(|status| status.state == "absent");
+    let gone = async || {
+        daemon.client().status().await.is_ok_and(|status| status.state == api::MachineState::Absent)
+    };
     stage.eventually("it goes when nothing keeps it", Duration::from_secs(30), gone).await;
     assert_eq!(stage.counts().await, (0, 1));
     let words = stage.dockbridge(&["why"]).await;

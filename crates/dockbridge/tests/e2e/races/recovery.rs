@@ -121,14 +121,13 @@ impl Story<'_> {
         let struck = Instant::now();
         let noticed = async {
             // It is up again already, or not yet.
-            let since =
-                |status: &daemon::Status| status.since_seconds < begun.elapsed().as_secs_f64();
+            let since = |status: &api::Status| status.since_seconds < begun.elapsed().as_secs_f64();
             while !self
                 .daemon
                 .client()
                 .status()
                 .await
-                .is_ok_and(|status| status.state != "up" || since(&status))
+                .is_ok_and(|status| status.state != api::MachineState::Up || since(&status))
             {
                 sleep(Duration::from_millis(20)).await;
             }
@@ -195,7 +194,7 @@ async fn a_killed_resident_is_replaced_under_a_running_command(
         .expect("the command goes on");
     let status = daemon.client().status().await.unwrap();
     assert!(
-        status.state == "up" && status.since_seconds >= since,
+        status.state == api::MachineState::Up && status.since_seconds >= since,
         "nothing was connected again: {status:?}"
     );
     drop(running);
@@ -222,7 +221,7 @@ async fn a_suspend_that_the_network_survives_goes_unnoticed(stage: &Stage, daemo
     }
     let status = daemon.client().status().await.unwrap();
     assert!(
-        status.state == "up" && status.since_seconds >= since,
+        status.state == api::MachineState::Up && status.since_seconds >= since,
         "nothing was connected again: {status:?}\n{}",
         stage.daemon_log()
     );

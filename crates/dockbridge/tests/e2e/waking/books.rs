@@ -49,7 +49,7 @@ async fn equal_to_the_clouds(stage: &Stage, count: usize) {
 }
 
 async fn is_not_up(daemon: &Daemon) -> bool {
-    daemon.client().status().await.is_ok_and(|status| status.state == "failed")
+    daemon.client().status().await.is_ok_and(|status| status.state == api::MachineState::Failed)
 }
 
 #[tokio::test]

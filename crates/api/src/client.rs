@@ -7,14 +7,16 @@ use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use machine::VolumeSummary;
-use ports::{ByHand, Local};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-pub use crate::control::Answer;
-use crate::ownership::control_socket;
+use crate::code::Code;
+use crate::control::{Answer, control_socket};
+use crate::error::Error;
+use crate::forward::{ByHand, Local};
+use crate::machine::VolumeSummary;
+use crate::port::PortStatus;
 use crate::status::Status;
 
 /// A daemon answers at once; destroying a machine takes as long as its containers take to stop.
@@ -36,14 +38,22 @@ pub enum ClientError {
         socket: PathBuf,
     },
     /// The daemon refused.
-    #[error("{message}")]
-    Refused {
-        /// Human-readable.
-        message: String,
-    },
+    #[error("{}", .0.message)]
+    Refused(Box<Error>),
     /// The connection broke, or the answer cannot be read.
     #[error("the daemon does not answer")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ClientError {
+    /// The code of this error.
+    pub fn code(&self) -> Code {
+        match self {
+            ClientError::NotRunning { .. } => Code::DaemonNotRunning,
+            ClientError::Refused(error) => error.code,
+            ClientError::Broken(_) => Code::DaemonSilent,
+        }
+    }
 }
 
 impl Client {
@@ -95,8 +105,8 @@ impl Client {
         self.ask(Method::POST, "/stop").await
     }
 
-    /// Adds a manual forward; answered with its entry in `status`.
-    pub async fn add_forward(&self, forward: &ByHand) -> Result<serde_json::Value, ClientError> {
+    /// Adds a manual forward; answered with its entry in `status`, if it has one already.
+    pub async fn add_forward(&self, forward: &ByHand) -> Result<Option<PortStatus>, ClientError> {
         self.send(Method::POST, "/ports", Some(forward)).await
     }
 
@@ -144,11 +154,11 @@ async fn exchange<T: DeserializeOwned>(
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(broken);
         }
-        let message =
-            serde_json::from_slice::<Answer>(&body).ok().and_then(|answer| answer.message);
-        Err(ClientError::Refused {
-            message: message.unwrap_or_else(|| format!("the daemon answered {status}")),
-        })
+        let answer = serde_json::from_slice::<Answer>(&body).unwrap_or_default();
+        Err(ClientError::Refused(answer.error.unwrap_or_else(|| {
+            let message = answer.message.unwrap_or_else(|| format!("the daemon answered {status}"));
+            Box::new(Error::new(Code::DaemonRefused, message))
+        })))
     };
     // If the connection ends first, the request has the error, or the answer came with the last
     // bytes.

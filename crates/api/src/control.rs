@@ -1,0 +1,58 @@
+//! The requests and answers of the control socket: HTTP with JSON, on a Unix socket beside the
+//! Docker socket.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// What follows the name of a Docker socket in the name of its control socket.
+pub const CONTROL_SUFFIX: &str = ".control";
+
+/// The control socket of a Docker socket.
+pub fn control_socket(docker_socket: &Path) -> PathBuf {
+    let mut name = docker_socket.file_name().unwrap_or_default().to_owned();
+    name.push(CONTROL_SUFFIX);
+    docker_socket.with_file_name(name)
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// A sentence for the user, or the reason of a refusal.
+    pub message: Option<String>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<Error>>,
+}
+
+impl Answer {
+    /// It was done, with a sentence for the user.
+    pub fn done(message: Option<String>) -> Self {
+        Self { message, error: None }
+    }
+}
+
+impl From<Error> for Answer {
+    fn from(error: Error) -> Self {
+        Self { message: Some(error.to_string()), error: Some(Box::new(error)) }
+    }
+}
+
+/// The query of `POST /pin`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinQuery {
+    /// How long to pin; `None` for a pin without an end.
+    pub seconds: Option<u64>,
+}
+
+/// The query of `POST /destroy`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DestroyQuery {
+    /// The daemon ends with the machine, so that no request that waits makes another.
+    #[serde(default)]
+    pub stop: bool,
+}

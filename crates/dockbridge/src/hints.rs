@@ -1,0 +1,176 @@
+//! What the user can do about each error. Hints name commands and settings, so they are chosen here,
+//! by the error's code, for this command line and for the daemon, which adds them to the errors of
+//! docker commands.
+
+use api::Code;
+
+/// What the user can do about an error; `None` where its message says it all.
+pub fn hint(code: Code) -> Option<&'static str> {
+    cloud_hint(code)
+        .or_else(|| settings_hint(code))
+        .or_else(|| machine_hint(code))
+        .or_else(|| connection_hint(code))
+        .or_else(|| daemon_hint(code))
+}
+
+fn cloud_hint(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::TokenInvalid => {
+            "the API token is not valid: make one in the cloud console and run `dockbridge init`"
+        }
+        Code::TokenReadOnly => {
+            "the API token may only read: make one with Read & Write in the cloud console and \
+                run `dockbridge init`"
+        }
+        Code::NotTheApi => {
+            "a login page or proxy of this network may stand before it: open a web page in a \
+                browser; else `hetzner.endpoint` or HCLOUD_ENDPOINT is wrong"
+        }
+        Code::ClockWrong => {
+            "set the clock (`date` shows it, `timedatectl set-ntp true` sets it by the network)"
+        }
+        Code::CloudUnreachable => {
+            "check the network, HTTPS_PROXY, and that `hetzner.endpoint` or HCLOUD_ENDPOINT \
+                is the API's address"
+        }
+        Code::OutOfStock => {
+            "add types to `hetzner.server_types` or locations to `hetzner.locations`, or try \
+                again later"
+        }
+        _ => return None,
+    })
+}
+
+fn settings_hint(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::ServerTypeUnknown => "change `hetzner.server_types` in the settings",
+        Code::LocationUnknown => "change `hetzner.locations` in the settings",
+        Code::ImageUnknown => "change `hetzner.image` in the settings",
+        Code::ServerTypeNotAtVolume => "set another type in `hetzner.server_types`",
+        _ => return None,
+    })
+}
+
+fn machine_hint(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::WakeCalledOffDeleted => "`dockbridge volume delete` deletes the volume with its data",
+        Code::WakeCalledOffNotDeleted => "`dockbridge server destroy` deletes it",
+        Code::ServerUnanswered | Code::ServerOverloaded => {
+            "try again, or check the server in the cloud's console; `dockbridge server \
+                destroy` deletes it and keeps the volume"
+        }
+        Code::ServerNeverUp => {
+            "the cloud's console shows what became of them, and its status page reports \
+                outages; each may be billed for an hour"
+        }
+        Code::NoVolume => {
+            "the first docker command creates one, with the size of `hetzner.volume_size`"
+        }
+        Code::VolumeShrinks => {
+            "for a smaller volume, copy what you need, run `dockbridge volume delete` and set \
+                `hetzner.volume_size`"
+        }
+        Code::VolumeNotGrown => "the cloud's console shows what became of it",
+        Code::ServerSilent | Code::WakeTimedOut => "the next docker command tries again",
+        _ => return None,
+    })
+}
+
+fn connection_hint(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::Port22Blocked => {
+            "use another network or a VPN, or have outgoing TCP port 22 opened; \
+                `ssh.port_check` names the hosts that are asked, `none` skips the check"
+        }
+        Code::WrongLogin => {
+            "work on that computer, or use its login key here (`ssh.private_key_path`); \
+                `dockbridge server destroy` deletes the server and keeps the volume"
+        }
+        Code::HostKeyChanged => {
+            "another machine answers at its address, or the server was reinstalled: check it \
+                in the cloud's console; `dockbridge server destroy` deletes it and keeps the \
+                volume"
+        }
+        Code::OtherComputer => {
+            "the key is in the cloud project now, and dockbridge on the other computer lets \
+                it in within 75 s: try again then. If none runs there, the machine ends with its \
+                lease, or with `dockbridge server destroy`"
+        }
+        Code::HostKeyRefused => {
+            "nothing was sent to it: if this is the host's own key, log in once with `ssh` \
+                and confirm it, which puts it among the known hosts"
+        }
+        Code::LoginRefused => {
+            "choose another key with `--identity`, or add this one to ~/.ssh/authorized_keys \
+                on the host"
+        }
+        Code::NoKeyAccepted => {
+            "`ssh` to the same host shows which key it accepts; `--identity` names it"
+        }
+        Code::JumpFailed => {
+            "the same command by hand shows more; jump hosts have to admit you without a \
+                question, by a key or an agent"
+        }
+        _ => return None,
+    })
+}
+
+fn daemon_hint(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::DaemonNotRunning => "start it with `dockbridge start`",
+        Code::ProxyPortTaken => "change `docker.proxy_port`, or leave it out",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use api::Category;
+
+    use super::*;
+
+    /// `docs/errors.md`, from the registry and the hints.
+    fn reference() -> String {
+        let mut text = String::from(
+            "# Errors\n\nGenerated from `crates/api/src/code.rs` and `crates/dockbridge/src/hints.rs`; \
+             `UPDATE=1 cargo test -p dockbridge --bin dockbridge errors_reference` writes it again. \
+             [commands.md](commands.md#errors-for-programs) says where a program finds the code. \
+             \"Retryable\" means that the same request may succeed later although the user changes \
+             nothing.\n",
+        );
+        for category in Category::ALL {
+            let _ = writeln!(text, "\n## {category}");
+            for code in Code::ALL.iter().filter(|code| code.category() == *category) {
+                let entry = code.entry();
+                let retryable = if entry.is_retryable { " Retryable." } else { "" };
+                let _ = writeln!(
+                    text,
+                    "\n### `{code}`\n\n{}.{retryable}\n\n- Cause: {}\n- What to do: {}",
+                    entry.title, entry.cause, entry.cure
+                );
+                if let Some(hint) = hint(*code) {
+                    let _ = writeln!(text, "- Hint: {hint}.");
+                }
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn errors_reference_follows_the_registry() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, reference()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        assert!(written == reference(), "docs/errors.md is old: run this test with UPDATE=1");
+    }
+
+    #[test]
+    fn hint_for_a_token_names_the_command_that_saves_one() {
+        assert!(hint(Code::TokenInvalid).is_some_and(|hint| hint.contains("`dockbridge init`")));
+        assert_eq!(hint(Code::Failed), None);
+    }
+}
