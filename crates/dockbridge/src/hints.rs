@@ -1,6 +1,6 @@
 //! What the user can do about each error. Hints name commands and settings, so they are chosen
-//! here, by the error's code, for this command line and for the daemon, which adds them to the errors of
-//! docker commands.
+//! here, by the error's code, for this command line and for the daemon, which adds them to the
+//! errors of docker commands.
 
 use api::Code;
 
