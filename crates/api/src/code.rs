@@ -234,7 +234,7 @@ codes! {
         "No identity file and no key of the SSH agent is authorized.",
         "Name the right key.";
     JumpFailed = "jump_failed", Connection, true,
-        "The command that leads to the host failed",
+        "The command that connects to the host failed",
         "A jump host or a proxy command did not connect.",
         "Run the same command by hand.";
     ConnectionFailed = "connection_failed", Connection, true,

@@ -1,6 +1,6 @@
-//! What the user can do about each error. Hints name commands and settings, so they are chosen here,
-//! by the error's code, for this command line and for the daemon, which adds them to the errors of
-//! docker commands.
+//! What the user can do about each error. Hints name commands and settings, so they are chosen
+//! here, by the error's code, for this command line and for the daemon, which adds them to the
+//! errors of docker commands.
 
 use api::Code;
 
@@ -134,8 +134,10 @@ mod tests {
     /// `docs/errors.md`, from the registry and the hints.
     fn reference() -> String {
         let mut text = String::from(
-            "# Errors\n\nGenerated from `crates/api/src/code.rs` and `crates/dockbridge/src/hints.rs`; \
-             `UPDATE=1 cargo test -p dockbridge --bin dockbridge errors_reference` writes it again. \
+            "# Errors\n\nGenerated from `crates/api/src/code.rs` and \
+             `crates/dockbridge/src/hints.rs`; \
+             `UPDATE=1 cargo test -p dockbridge --bin dockbridge errors_reference` writes it \
+             again. \
              [commands.md](commands.md#errors-for-programs) says where a program finds the code. \
              \"Retryable\" means that the same request may succeed later although the user changes \
              nothing.\n",
