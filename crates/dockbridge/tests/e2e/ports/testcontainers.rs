@@ -35,7 +35,7 @@ const one = async (name) => {
 "#;
 
 const PYPI: &str = r#"
-import time, urllib.request
+import sys, time, urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from testcontainers.core.container import DockerContainer
 
@@ -55,7 +55,9 @@ def one(name):
                 if time.monotonic() > ceiling:
                     raise OSError(f"{name} does not answer at {host}:{port}")
                 time.sleep(0.05)
-        print(name, f"{host}:{port}", answer, flush=True)
+        # One write: the threads share the output.
+        sys.stdout.write(f"{name} {host}:{port} {answer}\n")
+        sys.stdout.flush()
     return container
 
 with ThreadPoolExecutor(6) as pool:

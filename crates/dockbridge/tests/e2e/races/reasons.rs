@@ -71,7 +71,7 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
         words
             .succeeded()
             .stdout
-            .contains("container train has the label dockbridge.keep, as long as it goes on"),
+            .contains("container train has the label dockbridge.keep, while it continues"),
         "{words}"
     );
 
