@@ -20,6 +20,10 @@ async fn pull_build_and_load_report_the_wait_for_the_machine() {
     };
     let daemon = stage.start(&[]).await;
 
+    // The client pings first, and of an engine that never answered nothing is known.
+    stage.docker(&["version"]).await.succeeded();
+    destroy(&stage).await;
+
     // The engine's refusal comes behind progress, as an error line.
     let pulled = stage.docker(&["pull", "127.0.0.1:1/none"]).await;
     assert!(!pulled.status.success(), "{pulled}");

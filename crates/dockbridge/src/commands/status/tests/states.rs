@@ -42,7 +42,7 @@ fn idle() {
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
     State     up for 600 s
-    Machine   dockbridge-default (7, cx23 in fsn1), running, 203.0.113.7
+    Machine   db-default (7, cx23 in fsn1), running, 203.0.113.7
     Image     docker-ce (9)
     Volume    dockbridge-default (8, 20 GB in fsn1)
     Cost      0.0068 EUR so far (1 started h at 0.0068); the volume 0.88 EUR a month; all net
@@ -66,7 +66,7 @@ fn pinned() {
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
     State     up for 90 s
-    Machine   dockbridge-default (7, cx23 in fsn1), running, 203.0.113.7
+    Machine   db-default (7, cx23 in fsn1), running, 203.0.113.7
     Image     docker-ce (9)
     Volume    dockbridge-default (8, 20 GB in fsn1)
     Kept by   pin       dockbridge pin, for 1m, counts for another 7h 59m
@@ -85,7 +85,7 @@ fn in_its_grace_period() {
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
     State     up for 90 s
-    Machine   dockbridge-default (7, cx23 in fsn1), running, 203.0.113.7
+    Machine   db-default (7, cx23 in fsn1), running, 203.0.113.7
     Image     docker-ce (9)
     Volume    dockbridge-default (8, 20 GB in fsn1)
     Next      destroyed in 21 s, since nothing has used it for 5 min; any activity cancels it
@@ -105,7 +105,7 @@ fn over_budget_soon() {
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
     State     up for 90 s
-    Machine   dockbridge-default (7, cx23 in fsn1), running, 203.0.113.7
+    Machine   db-default (7, cx23 in fsn1), running, 203.0.113.7
     Image     docker-ce (9)
     Volume    dockbridge-default (8, 20 GB in fsn1)
     Budget    16.84 of 20.00 EUR spent this month; net
@@ -128,7 +128,7 @@ fn lost() {
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
     State     lost for 4.2 s: the machine has not answered for 6 s
-    Last seen dockbridge-default (7, cx23 in fsn1), running, 203.0.113.7, as seen 10s ago
+    Last seen db-default (7, cx23 in fsn1), running, 203.0.113.7, as seen 10s ago
     Next      connecting again in 8 s; a docker command tries at once
     ");
 }
@@ -146,7 +146,7 @@ fn releasing() {
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
     State     releasing for 3.0 s: nothing has used it for 5 min
-    Last seen dockbridge-default (7, cx23 in fsn1), running, 203.0.113.7, as seen 3s ago
+    Last seen db-default (7, cx23 in fsn1), running, 203.0.113.7, as seen 3s ago
     Next      the machine is being destroyed; its volume stays
     ");
 }
