@@ -6,6 +6,7 @@
 //! ignored.
 //!
 //! ```no_run
+//! # use dockbridge_hetzner as hetzner;
 //! # async fn example() -> hetzner::Result<()> {
 //! let endpoint = hetzner::DEFAULT_ENDPOINT.parse().expect("a valid address");
 //! let client = hetzner::Client::new(endpoint, "token".into())?;
