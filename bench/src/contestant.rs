@@ -132,8 +132,7 @@ async fn publish(ports: &Ports, port: u16) -> Result<()> {
     while !made.first().is_some_and(|made| made.state == PortState::Open) {
         ensure!(
             begun.elapsed() < FOLLOWED_WITHIN,
-            "the container {} is not seen to \
-            run",
+            "the container {} is not seen to run",
             machine::HOST_NETWORK
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -190,8 +189,7 @@ fn agent(arguments: &Args) -> Result<PathBuf> {
     let directory = arguments.agent.clone().or(beside).unwrap_or_default();
     ensure!(
         directory.is_dir(),
-        "there is no agent in {}: build it with \
-        scripts/build",
+        "there is no agent in {}: build it with scripts/build",
         directory.display()
     );
     Ok(directory)

@@ -90,11 +90,7 @@ pub fn serve<S: Read + Write>(mut socket: S) -> io::Result<()> {
                 let length = body.len();
                 let body = if head.is_head() { "" } else { &body };
                 socket.write_all(
-                    format!(
-                        "HTTP/1.1 200 OK\r\nContent-Length: \
-                    {length}\r\n\r\n{body}"
-                    )
-                    .as_bytes(),
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes(),
                 )?;
             }
         }
@@ -193,11 +189,8 @@ mod tests {
         let length = 3 * PIECE as u64 + 7;
         client
             .write_all(
-                format!(
-                    "POST /sink HTTP/1.1\r\nHost: d\r\nContent-Length: \
-            {length}\r\n\r\n"
-                )
-                .as_bytes(),
+                format!("POST /sink HTTP/1.1\r\nHost: d\r\nContent-Length: {length}\r\n\r\n")
+                    .as_bytes(),
             )
             .unwrap();
         send(&mut client, b"0123456", length).unwrap();

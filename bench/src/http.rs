@@ -150,12 +150,9 @@ mod tests {
         let answer = |text: &str| read_answer(&mut text.as_bytes());
         assert_eq!(answer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK").unwrap(), b"OK");
         assert!(
-            answer(
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: \
-            chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
-            )
-            .unwrap()
-            .starts_with(b"1\r\nx")
+            answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+                .unwrap()
+                .starts_with(b"1\r\nx")
         );
         assert!(answer("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK").is_err());
         assert!(answer("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n").is_err());

@@ -93,8 +93,7 @@ fn measure(rescue: &RescueSystem, image: &Path, arguments: &Args) -> Result<()> 
         (rate(&mut by_hand), rate(&mut sparse), rate(&mut by_agent), rate(&mut verified));
     let ratio = own / hand;
     say(&format!(
-        "image of {} MiB, half of it zeros, zstd, medians of {} rounds in \
-        turn",
+        "image of {} MiB, half of it zeros, zstd, medians of {} rounds in turn",
         arguments.mib, arguments.rounds
     ));
     say(&format!("curl | zstd -d | dd conv=fsync        {hand:>7.0} MB/s"));
@@ -131,10 +130,7 @@ fn writer_written(rescue: &RescueSystem, url: &str) -> Result<Times> {
         checksum: None,
     };
     let mut ssh = rescue
-        .ssh(
-            "/root/writer \
-        write-image",
-        )
+        .ssh("/root/writer write-image")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -161,10 +157,8 @@ fn writer_written(rescue: &RescueSystem, url: &str) -> Result<Times> {
 }
 
 fn writer() -> Result<PathBuf> {
-    let directory = std::env::var_os("DOCKBRIDGE_AGENT_DIR").context(
-        "DOCKBRIDGE_AGENT_DIR is not \
-        set: run scripts/bench image",
-    )?;
+    let directory = std::env::var_os("DOCKBRIDGE_AGENT_DIR")
+        .context("DOCKBRIDGE_AGENT_DIR is not set: run scripts/bench image")?;
     Ok(Path::new(&directory).join(format!("dockbridge-agent-{}", std::env::consts::ARCH)))
 }
 
@@ -213,8 +207,7 @@ fn serve(on: Ipv4Addr, file: &Path) -> Result<String> {
                 let length = file.metadata()?.len();
                 stream.write_all(
                     format!(
-                        "HTTP/1.1 200 OK\r\nContent-Length: \
-                    {length}\r\nConnection: close\r\n\r\n"
+                        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
                     )
                     .as_bytes(),
                 )?;

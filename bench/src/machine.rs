@@ -131,10 +131,10 @@ impl Machine {
     /// another one.
     fn bring_engine(&self) -> Result<()> {
         let program = std::env::current_exe()?;
-        let name = program.file_name().and_then(|name| name.to_str()).context(
-            "the program's name \
-            is not text",
-        )?;
+        let name = program
+            .file_name()
+            .and_then(|name| name.to_str())
+            .context("the program's name is not text")?;
         let listed = Command::new("ldd").arg(&program).output().context("ldd")?;
         let listed = String::from_utf8(listed.stdout)?;
         let libraries: Vec<&str> =

@@ -153,11 +153,7 @@ impl Peer {
         let wrapper = self.directory.path().join("ssh");
         std::fs::write(
             &wrapper,
-            format!(
-                "#!/bin/sh\nexec /usr/bin/ssh {} \
-            \"$@\"\n",
-                self.ssh.join(" ")
-            ),
+            format!("#!/bin/sh\nexec /usr/bin/ssh {} \"$@\"\n", self.ssh.join(" ")),
         )?;
         std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
         Ok(())

@@ -27,8 +27,7 @@ pub fn render(records: &[Record]) -> String {
         if let Some(error) = &record.error {
             let _ = writeln!(
                 text,
-                "Not measured: {}, {}, {:?}: \
-                {error}",
+                "Not measured: {}, {}, {:?}: {error}",
                 record.row,
                 record.route.title(),
                 record.link
@@ -67,11 +66,7 @@ fn first_transfers(link: Link, measured: &Measured) -> String {
     if first.is_empty() {
         String::new()
     } else {
-        format!(
-            "\nFirst transfers of their tunnel: \
-        {}.\n",
-            first.join("; ")
-        )
+        format!("\nFirst transfers of their tunnel: {}.\n", first.join("; "))
     }
 }
 

@@ -50,8 +50,7 @@ impl Drop for AsShipped {
         while let Some((path, before)) = self.0.pop() {
             if let Err(error) = std::fs::write(&path, before.trim()) {
                 complain(&format!(
-                    "{} was not put back to {}: \
-                    {error}",
+                    "{} was not put back to {}: {error}",
                     path.display(),
                     before.trim()
                 ));

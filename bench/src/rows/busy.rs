@@ -23,8 +23,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 pub const ROW: Row = Row {
     id: "busy",
-    title: "request while an upload fills the \
-        link",
+    title: "request while an upload fills the link",
     routes: COMMON,
     shown: &[LOADED, IDLE, "p99 ms"],
     measure,
@@ -62,8 +61,7 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
 fn fill(peer: &Peer, over: &AtomicBool) -> Result<()> {
     let mut upload = peer.dial(Engine::Nothing)?;
     upload.write_all(
-        b"POST /sink HTTP/1.1\r\nHost: docker\r\nContent-Length: \
-        1000000000000\r\n\r\n",
+        b"POST /sink HTTP/1.1\r\nHost: docker\r\nContent-Length: 1000000000000\r\n\r\n",
     )?;
     for piece in NOISE.chunks(PIECE).cycle() {
         if over.load(Ordering::Relaxed) {

@@ -12,8 +12,7 @@ use crate::stage::Stage;
 
 pub const ROW: Row = Row {
     id: "download",
-    title: "download, \
-    incompressible",
+    title: "download, incompressible",
     routes: COMMON,
     shown: &[RATE, CPU],
     measure,

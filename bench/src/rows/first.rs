@@ -13,8 +13,7 @@ use crate::stage::Stage;
 
 pub const UPLOAD: Row = Row {
     id: "first-upload",
-    title: "first upload of a \
-        tunnel",
+    title: "first upload of a tunnel",
     routes: SHARED,
     shown: &[RATE],
     measure: measure_upload,
@@ -23,8 +22,7 @@ pub const UPLOAD: Row = Row {
 
 pub const DOWNLOAD: Row = Row {
     id: "first-download",
-    title: "first download of a \
-        tunnel",
+    title: "first download of a tunnel",
     routes: SHARED,
     shown: &[RATE],
     measure: measure_download,

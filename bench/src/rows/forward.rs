@@ -21,8 +21,7 @@ const SHOWN: &[&str] = &[REQUESTS, "p50 ms", "p99 ms"];
 
 pub const NEW: Row = Row {
     id: "forward",
-    title: "forwarded web server, a connection for each \
-        request",
+    title: "forwarded web server, a connection for each request",
     routes: SHARED,
     shown: SHOWN,
     measure: on_new,

@@ -13,8 +13,7 @@ use crate::stage::Stage;
 
 pub const ROW: Row = Row {
     id: "kept",
-    title: "request on a kept \
-    connection",
+    title: "request on a kept connection",
     routes: COMMON,
     shown: &["p50 ms", "p99 ms"],
     measure,

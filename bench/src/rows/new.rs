@@ -15,8 +15,7 @@ use crate::stage::Stage;
 
 pub const ROW: Row = Row {
     id: "new",
-    title: "request on a new \
-    connection",
+    title: "request on a new connection",
     routes: COMMON,
     shown: &["p50 ms", "p99 ms"],
     measure,

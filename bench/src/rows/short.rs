@@ -18,8 +18,7 @@ const SHOWN: &[&str] = &["s per 1000", "answered %", "per s", "p50 ms", "p99 ms"
 
 pub const ROW: Row = Row {
     id: "short",
-    title: "1,000 short requests, 50 in \
-    flight",
+    title: "1,000 short requests, 50 in flight",
     routes: COMMON,
     shown: SHOWN,
     measure,

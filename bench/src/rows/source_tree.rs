@@ -13,8 +13,7 @@ use crate::stage::Stage;
 
 pub const ROW: Row = Row {
     id: "source",
-    title: "upload, source \
-    tree",
+    title: "upload, source tree",
     routes: &Route::ALL,
     shown: &[RATE, CPU],
     measure,

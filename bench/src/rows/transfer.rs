@@ -117,18 +117,14 @@ pub fn percent(part: usize, whole: usize) -> f64 {
 pub fn upload(connection: &mut Connection, from: &[u8], length: u64) -> Result<()> {
     use std::io::Write as _;
     connection.write_all(
-        format!(
-            "POST /sink HTTP/1.1\r\nHost: docker\r\nContent-Length: \
-        {length}\r\n\r\n"
-        )
-        .as_bytes(),
+        format!("POST /sink HTTP/1.1\r\nHost: docker\r\nContent-Length: {length}\r\n\r\n")
+            .as_bytes(),
     )?;
     send(connection, from, length)?;
     let taken = read_answer(connection)?;
     ensure!(
         taken == length.to_string().as_bytes(),
-        "{} of {length} bytes \
-        arrived",
+        "{} of {length} bytes arrived",
         String::from_utf8_lossy(&taken)
     );
     Ok(())

@@ -88,8 +88,7 @@ fn connection_hint(code: Code) -> Option<&'static str> {
         }
         Code::HostKeyChanged => {
             "another machine answers at its address, or the server was reinstalled: check it \
-                in the cloud's console; `dockbridge server destroy` deletes it and keeps the \
-                volume"
+                in the cloud's console; `dockbridge server destroy` deletes it and keeps the volume"
         }
         Code::OtherComputer => {
             "the key is in the cloud project now, and dockbridge on the other computer lets \

@@ -211,8 +211,7 @@ mod tests {
         );
         assert_eq!(
             complete("`dockbridge try` needs no account"),
-            "`dockbridge try` needs no \
-         account"
+            "`dockbridge try` needs no account"
         );
         assert_eq!(complete("no dockbridge serves /x"), "no dockbridge serves /x");
     }

@@ -42,8 +42,7 @@ pub(crate) async fn write(
 ) -> Result<Written, ImageError> {
     let lost = |last: String| ImageError::Lost { what: RESCUE, times: 1, last };
     let put = format!(
-        "umask 077 && cat >{WRITER}.new && chmod 700 {WRITER}.new && mv -f {WRITER}.new \
-            {WRITER}"
+        "umask 077 && cat >{WRITER}.new && chmod 700 {WRITER}.new && mv -f {WRITER}.new {WRITER}"
     );
     let sent =
         tunnel.exec(&put, writer).await.map_err(|error| lost(machine::with_causes(&error)))?;

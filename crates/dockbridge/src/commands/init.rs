@@ -77,8 +77,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     }
     let owner = resolved.owner()?;
     say(&format!(
-        "Owner id: {owner} (a label on everything that dockbridge creates in the cloud \
-     project)."
+        "Owner id: {owner} (a label on everything that dockbridge creates in the cloud project)."
     ));
     resolved.login_key()?;
     if arguments.join.is_some() {

@@ -242,10 +242,9 @@ pub async fn prepare_base(engine: ContainerEngine) -> Outcome {
 
 fn not_started(error: StartError) -> Failure {
     let hint = match &error {
-        StartError::InUse { .. } => Some(
-            "stop that one, or choose another directory with --state \
-         DIR",
-        ),
+        StartError::InUse { .. } => {
+            Some("stop that one, or choose another directory with --state DIR")
+        }
         StartError::Listen { .. } => {
             Some("choose another address with --listen ADDRESS:PORT; port 0 takes a free one")
         }

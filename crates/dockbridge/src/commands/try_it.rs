@@ -61,8 +61,7 @@ pub async fn run(arguments: Args) -> Outcome {
     let left = left?;
     if !left.is_empty() {
         return Err(Failure::new(format!(
-            "the local cloud did not release everything on this host: \
-         {left}"
+            "the local cloud did not release everything on this host: {left}"
         )));
     }
     say("Nothing is left on this host.");

@@ -110,14 +110,8 @@ async fn resize(resolved: &Resolved, cloud: &Cloud, size: u64) -> Outcome {
              machine."
         )),
     }
-    let instead_of = if before == volume.size {
-        String::new()
-    } else {
-        format!(
-            " instead of \
-     {before}"
-        )
-    };
+    let instead_of =
+        if before == volume.size { String::new() } else { format!(" instead of {before}") };
     let price = volume
         .price_monthly
         .map(|price| format!(", for {price:.2} EUR net a month"))

@@ -6,12 +6,8 @@ use jiff::SignedDuration;
 
 /// Parses one. A bare number is refused, because its unit is unclear.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = |why: &str| {
-        format!(
-            "{text:?} is not a {why}duration: write it as 90s, 5m or 1h \
-     30m"
-        )
-    };
+    let wrong =
+        |why: &str| format!("{text:?} is not a {why}duration: write it as 90s, 5m or 1h 30m");
     let signed: SignedDuration = text.trim().parse().map_err(|_| wrong(""))?;
     Duration::try_from(signed).map_err(|_| wrong("positive "))
 }

@@ -157,8 +157,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     (
         "stop and restart",
         "docker run -d --name box tiny sh -c 'trap \"exit 0\" TERM; while :; do sleep 0.1; \
-            done'; docker stop box; docker start box; docker restart -t 1 box; docker rm -f \
-            box",
+            done'; docker stop box; docker start box; docker restart -t 1 box; docker rm -f box",
     ),
     (
         "top, diff, commit",
@@ -193,8 +192,7 @@ const SCRIPTS: &[(&str, &str)] = &[
         "curl -s --unix-socket ${DOCKER_HOST#unix://} http://d/_ping; curl -s --unix-socket \
             ${DOCKER_HOST#unix://} http://d/v9.99/info; curl -s --unix-socket \
             ${DOCKER_HOST#unix://} -X POST http://d/nowhere; curl -s -o /dev/null -w \
-            '%{http_code}' --unix-socket ${DOCKER_HOST#unix://} \
-            http://d/containers/nobody/json",
+            '%{http_code}' --unix-socket ${DOCKER_HOST#unix://} http://d/containers/nobody/json",
     ),
     (
         "head lines of a ping",

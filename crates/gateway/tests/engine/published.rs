@@ -178,8 +178,7 @@ async fn output_of_a_container_that_exits_arrives_to_its_last_byte() {
     run(
         &engine,
         &format!(
-            "docker run -d --rm --name once -p {port}:80 tiny sh -c 'seq 1 200000 | nc -l -p \
-                80'"
+            "docker run -d --rm --name once -p {port}:80 tiny sh -c 'seq 1 200000 | nc -l -p 80'"
         ),
     )
     .await;

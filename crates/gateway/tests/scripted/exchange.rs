@@ -94,8 +94,7 @@ async fn response_to_head_has_a_length_and_no_body() {
     engine.head().await;
     engine
         .send(
-            "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nX-Docker-Container-Path-Stat: \
-                abc\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nX-Docker-Container-Path-Stat: abc\r\n\r\n",
         )
         .await;
     let head = client.head().await;

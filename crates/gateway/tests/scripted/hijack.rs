@@ -175,8 +175,7 @@ async fn client_without_upgrade_header_gets_the_raw_stream_behind_an_ordinary_he
     let body = r#"{"Detach":false}"#;
     client
         .send(&format!(
-            "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}early \
-                in,",
+            "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}early in,",
             body.len()
         ))
         .await;

@@ -49,8 +49,7 @@ fn file_system_grows_while_it_is_written_to() {
     let Some(rig) = Rig::new(GIB) else { return };
     if !may_grow_what_is_mounted() {
         testkit::passed_over!(
-            "this host's root has no CAP_SYS_RESOURCE, without which no mounted \
-            file system grows"
+            "this host's root has no CAP_SYS_RESOURCE, without which no mounted file system grows"
         );
         return;
     }

@@ -41,10 +41,7 @@ async fn another_port_is_chosen_for_one_in_use_and_is_listed() {
 #[tokio::test]
 async fn a_port_in_use_on_the_other_loopback_only_is_a_conflict_too() {
     let Ok(taken) = TcpListener::bind(v6(0)) else {
-        return testkit::passed_over!(
-            "there is no \
-        IPv6 here"
-        );
+        return testkit::passed_over!("there is no IPv6 here");
     };
     let (engine, ports, ..) = rig();
     let port = taken.local_addr().unwrap().port();

@@ -47,13 +47,9 @@ impl Progress {
                     detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
                 self.whole(&mut shown, &format!("  {prefix}{}{detail}", phase.words()));
             }
-            Event::Note { message } => self.whole(
-                &mut shown,
-                &format!(
-                    "  {prefix}note: \
-             {message}"
-                ),
-            ),
+            Event::Note { message } => {
+                self.whole(&mut shown, &format!("  {prefix}note: {message}"))
+            }
             Event::Progress { phase, bytes, total, bytes_per_second, seconds_left } => {
                 let text = format!(
                     "  {prefix}{}",

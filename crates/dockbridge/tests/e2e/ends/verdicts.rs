@@ -20,12 +20,9 @@ async fn up() -> Option<(Stage, Daemon, u64)> {
     stage.docker(&["ps"]).await.succeeded();
     // Later logins see the key that the machine made itself.
     stage
-        .eventually(
-            "the machine is \
-        settled",
-            SOON,
-            async || stage.daemon_log().contains("the machine is settled"),
-        )
+        .eventually("the machine is settled", SOON, async || {
+            stage.daemon_log().contains("the machine is settled")
+        })
         .await;
     let server = only_server(&stage).await;
     Some((stage, daemon, server))
@@ -63,14 +60,9 @@ async fn a_machine_with_a_silent_port_is_kept_and_reported_as_silent() {
     .await;
     set_link(&link, "up").await;
     stage
-        .eventually(
-            "it is found \
-        again",
-            SOON,
-            async || {
-                daemon.client().status().await.is_ok_and(|now| now.state == api::MachineState::Up)
-            },
-        )
+        .eventually("it is found again", SOON, async || {
+            daemon.client().status().await.is_ok_and(|now| now.state == api::MachineState::Up)
+        })
         .await;
     daemon.stop().await;
     stage.close().await;
@@ -82,8 +74,7 @@ async fn a_refused_login_key_is_named_and_the_machine_kept() {
     stage.on_machine("mv /root/.ssh/authorized_keys /root/.ssh/other").await.succeeded();
     signal_all(&processes_of(server, "sshd-session"), Signal::KILL);
     let words = [
-        "does not accept this computer's login key \
-        SHA256:",
+        "does not accept this computer's login key SHA256:",
         "another computer of this owner created it",
     ];
     says(&stage, &daemon, server, &words).await;
@@ -102,11 +93,7 @@ async fn another_machine_at_the_address_is_named_and_the_machine_kept() {
         &stage,
         &daemon,
         server,
-        &[
-            "presents the host key \
-        SHA256:",
-            "which is not the one it was made with",
-        ],
+        &["presents the host key SHA256:", "which is not the one it was made with"],
     )
     .await;
     daemon.stop().await;
@@ -122,20 +109,14 @@ async fn a_machine_that_accepts_and_does_not_answer_is_called_overloaded_and_kep
         &stage,
         &daemon,
         server,
-        &["accepts connections on TCP port 22 and has not answered on \
-        them"],
+        &["accepts connections on TCP port 22 and has not answered on them"],
     )
     .await;
     signal_all(&services, Signal::CONT);
     stage
-        .eventually(
-            "it is found \
-        again",
-            SOON,
-            async || {
-                daemon.client().status().await.is_ok_and(|now| now.state == api::MachineState::Up)
-            },
-        )
+        .eventually("it is found again", SOON, async || {
+            daemon.client().status().await.is_ok_and(|now| now.state == api::MachineState::Up)
+        })
         .await;
     daemon.stop().await;
     stage.close().await;

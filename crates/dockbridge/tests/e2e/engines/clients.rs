@@ -139,8 +139,7 @@ async fn clients_work_as_on_the_engine_itself(
             let is_chance = *version == OLD_CLIENT.0 && OLD_CLIENT.1.contains(name);
             if is_chance && (wants_all() || OF_CORE.contains(name)) {
                 testkit::passed_over_in_part!(
-                    "with client {version} it ends by chance, or cannot be said: \
-                     {name}"
+                    "with client {version} it ends by chance, or cannot be said: {name}"
                 );
             }
             !is_chance && (wants_all() || OF_CORE.contains(name))
