@@ -125,48 +125,38 @@ fn daemon_hint(code: Code) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
+    use std::path::Path;
 
     use api::Category;
 
     use super::*;
 
-    /// `docs/errors.md`, from the registry and the hints.
+    /// The list of `docs/errors.md`, from the registry and the hints.
     fn reference() -> String {
-        let mut text = String::from(
-            "# Errors\n\nGenerated from `crates/api/src/code.rs` and \
-             `crates/dockbridge/src/hints.rs`; \
-             `UPDATE=1 cargo test -p dockbridge --bin dockbridge errors_reference` writes it \
-             again. \
-             [commands.md](commands.md#errors-for-programs) says where a program finds the code. \
-             \"Retryable\" means that the same request may succeed later although the user changes \
-             nothing.\n",
-        );
+        let mut text = String::new();
         for category in Category::ALL {
             let _ = writeln!(text, "\n## {category}");
             for code in Code::ALL.iter().filter(|code| code.category() == *category) {
                 let entry = code.entry();
                 let retryable = if entry.is_retryable { " Retryable." } else { "" };
-                let _ = writeln!(
-                    text,
-                    "\n### `{code}`\n\n{}.{retryable}\n\n- Cause: {}\n- What to do: {}",
-                    entry.title, entry.cause, entry.cure
-                );
+                let title = testkit::wrapped(&format!("{}.{retryable}", entry.title), "");
+                let item = |name, text| testkit::wrapped(&format!("- {name}: {text}"), "  ");
+                let (cause, cure) = (item("Cause", entry.cause), item("What to do", entry.cure));
+                let _ = writeln!(text, "\n### `{code}`\n\n{title}\n\n{cause}\n{cure}");
                 if let Some(hint) = hint(*code) {
-                    let _ = writeln!(text, "- Hint: {hint}.");
+                    let _ = writeln!(text, "{}", item("Hint", &format!("{hint}.")));
                 }
             }
         }
+        text.push('\n');
         text
     }
 
     #[test]
     fn errors_reference_follows_the_registry() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(path, reference()).unwrap();
-        }
-        let written = std::fs::read_to_string(path).unwrap();
-        assert!(written == reference(), "docs/errors.md is old: run this test with UPDATE=1");
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors.md");
+        let test = "-p dockbridge --bin dockbridge reference";
+        testkit::compare_generated(&document, "errors", &reference(), test);
     }
 
     #[test]

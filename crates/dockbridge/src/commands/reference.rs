@@ -79,22 +79,6 @@ fn subcommands(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|it| !it.is_hide_set() && it.get_name() != "help")
 }
 
-/// A paragraph in lines of at most 100 columns.
-fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= 100 => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
-}
-
 fn about(command: &Command) -> String {
     let about = command.get_long_about().or_else(|| command.get_about());
     about.map(|about| escaped(&about.to_string())).unwrap_or_default()
@@ -105,7 +89,7 @@ fn section(command: &mut Command, path: &str, text: &mut String) {
     let usage = command.render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").lines().map(str::trim);
     let usage = usage.collect::<Vec<_>>().join("\n");
-    let about = wrapped(&format!("{}.", about(command)));
+    let about = testkit::wrapped(&format!("{}.", about(command)), "");
     let _ = write!(text, "### {path}\n\n{about}\n\n```\n{usage}\n```\n\n");
     text.push_str(&table(command.get_arguments().filter(|argument| !argument.is_global_set())));
     for subcommand in command.get_subcommands_mut() {

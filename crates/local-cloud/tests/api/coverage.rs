@@ -2,7 +2,7 @@
 //! in the documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 
 use reqwest::Method;
 use serde_json::json;
@@ -10,13 +10,6 @@ use serde_json::json;
 use crate::openapi::{location, spec};
 use crate::rig::{Answer, Rig, TOKEN};
 use crate::ssh_keys::KEY;
-
-const DOCUMENTATION: &str = "../../docs/local-cloud.md";
-const BEGIN: &str = "<!-- operations that are missing: written by a test -->\n";
-const END: &str = "<!-- end of the operations that are missing -->\n";
-
-/// Updates the list in the documentation instead of comparing it.
-const UPDATE: &str = "DOCKBRIDGE_UPDATE_DOCS";
 
 /// One existing resource of each kind, by the first segment of its path.
 async fn resources(rig: &Rig) -> BTreeMap<&'static str, u64> {
@@ -122,7 +115,9 @@ async fn every_operation_of_the_official_file_exists_or_answers_unsupported() {
             );
         }
     }
-    compare_with_documentation(&listed(&missing));
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/local-cloud.md");
+    let test = "-p dockbridge-local-cloud --test api coverage";
+    testkit::compare_generated(&document, "missing operations", &listed(&missing), test);
 }
 
 /// The list in the documentation's form: a line for each kind, with the actions of a resource
@@ -151,15 +146,4 @@ fn listed(missing: &BTreeSet<(String, String)>) -> String {
         format!("- {kind}: {}\n", places.iter().map(of).collect::<Vec<_>>().join("; "))
     };
     kinds.iter().map(line).collect()
-}
-
-fn compare_with_documentation(list: &str) {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(DOCUMENTATION);
-    let text = std::fs::read_to_string(&file).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the documentation marks the list's begin");
-    let (written, after) = rest.split_once(END).expect("the documentation marks the list's end");
-    if std::env::var_os(UPDATE).is_some() {
-        return std::fs::write(&file, format!("{before}{BEGIN}{list}{END}{after}")).unwrap();
-    }
-    assert_eq!(written, list, "docs/local-cloud.md is out of date; {UPDATE}=1 writes the list");
 }
