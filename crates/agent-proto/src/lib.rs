@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod causes;
 pub mod datagram;
 pub mod foreign;
 mod frame;
@@ -21,6 +22,7 @@ mod refusal;
 pub use call::{
     Call, ContainerCounts, DiskUsage, DockerState, EndOfLease, Heartbeat, MachineReport, Reply,
 };
+pub use causes::with_causes;
 pub use frame::{FrameError, MAX_FRAME, decode, encode, missing};
 pub use opening::{Direction, Opened, Opening};
 pub use refusal::{Refusal, RefusalKind};

@@ -11,13 +11,13 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::channel::ChannelIo;
-use crate::closed::Closed;
+use crate::closed::{Closed, PathEnded};
 use crate::connection::Connection;
 use crate::error::CallError;
 use crate::lazy_open::LazyOpen;
 use crate::mux::Mux;
 use crate::stream::OpenError;
-use crate::watchdog::{self, RoundTrip};
+use crate::watchdog::{self, PingError, RoundTrip};
 
 /// A connection and, if it has no other command, the one that keeps it awake
 /// ([`Connection::keep_awake`]).
@@ -74,7 +74,9 @@ impl AgentSession {
                 match ask(&mux, &Call::Ping).await {
                     // Any answer shows that it is alive.
                     Ok(_) | Err(CallError::Malformed { .. }) => Ok(()),
-                    Err(CallError::Dead { reason } | CallError::NoAgent { reason }) => Err(reason),
+                    Err(CallError::Dead { reason } | CallError::NoAgent { reason }) => {
+                        Err(PingError::Ended(PathEnded(reason)))
+                    }
                 }
             }
         }));
@@ -96,7 +98,7 @@ impl AgentSession {
     pub(crate) async fn open(&self, to: &Opening) -> Result<LazyOpen, OpenError> {
         let opening = agent_proto::encode(to)
             .map_err(|error| OpenError::Refused { message: error.to_string() })?;
-        let stream = self.mux.stream().await.map_err(|reason| OpenError::Dead { reason })?;
+        let stream = self.mux.stream().await?;
         let held_back = self.held_back.clone().try_acquire_owned().ok();
         LazyOpen::new(stream, opening, held_back).await.map_err(|error| {
             match self.closed().reason() {
@@ -120,7 +122,7 @@ impl AgentSession {
 }
 
 async fn ask(mux: &Mux, call: &Call) -> Result<Reply, CallError> {
-    let mut stream = mux.call().await.map_err(|reason| CallError::Dead { reason })?;
+    let mut stream = mux.call().await?;
     let malformed = |error: io::Error| CallError::Malformed { message: error.to_string() };
     send(&mut stream, &Opening::Call(call.clone())).await.map_err(malformed)?;
     match receive::<Opened>(&mut stream).await.map_err(malformed)? {

@@ -2,13 +2,15 @@
 //! ahead and kept while it is used. While it carries no big transfer, a crowd of questions may use
 //! it.
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use agent_proto::{Call, Direction, Reply};
+use agent_proto::{Call, Direction, Reply, with_causes};
 use futures::future::try_join_all;
 use striping::Bundle;
+use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -17,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent_session::{AgentSession, Awake};
 use crate::channel::ChannelIo;
 use crate::connection::{ChannelError, Connection, QUEUE};
+use crate::error::{CallError, ConnectError};
 use crate::options::Options;
 use crate::watchdog::RoundTrip;
 
@@ -103,6 +106,27 @@ impl Bulk {
     }
 }
 
+/// Why there is no bundle.
+#[derive(Debug, Error)]
+enum BundleError {
+    #[error(transparent)]
+    Login(#[from] ConnectError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The agent's message.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the agent does not support lanes")]
+    Unsupported,
+    #[error("the host opens no channel to a socket")]
+    NoChannel(#[source] ChannelError),
+    #[error(transparent)]
+    Ended(ChannelError),
+    /// A lane broke before it carried anything.
+    #[error(transparent)]
+    Lane(#[from] io::Error),
+}
+
 struct Owner {
     options: Options,
     /// The agent's session that opens the bundle.
@@ -170,8 +194,8 @@ impl Owner {
                 self.publish.send_replace(Arc::downgrade(&bundle));
                 self.bundle = Some(bundle);
             }
-            Err(reason) => {
-                tracing::debug!(%reason, "no bundle for big transfers");
+            Err(error) => {
+                tracing::debug!(reason = with_causes(&error), "no bundle for big transfers");
                 (self.bundle, self.failed) = (None, Some(Instant::now()));
             }
         }
@@ -179,14 +203,14 @@ impl Owner {
     }
 
     /// The bundle's connections end together, and with the session.
-    async fn connect(&self) -> Result<AgentSession, String> {
+    async fn connect(&self) -> Result<AgentSession, BundleError> {
         let closed = self.session.closed().child();
         let login = || async {
             let connection =
-                Connection::open(&self.options, closed.clone(), self.tasks.clone(), QUEUE).await;
-            let connection = Arc::new(connection.map_err(|error| error.to_string())?);
+                Connection::open(&self.options, closed.clone(), self.tasks.clone(), QUEUE).await?;
+            let connection = Arc::new(connection);
             let keeper = connection.keep_awake().await;
-            Ok::<_, String>((connection, keeper))
+            Ok::<_, BundleError>((connection, keeper))
         };
         let connections = try_join_all((0..2 * CONNECTIONS).map(|_| login())).await?;
         let round_trip = self.round_trip.least().unwrap_or(UNKNOWN);
@@ -204,14 +228,13 @@ impl Owner {
         ))
     }
 
-    async fn socket(&self, round_trip: Duration) -> Result<String, String> {
+    async fn socket(&self, round_trip: Duration) -> Result<String, BundleError> {
         let round_trip = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
         let count = (CONNECTIONS * (LANES_UP + LANES_DOWN)) as u8;
-        match self.session.call(&Call::Lanes { count, round_trip }).await {
-            Ok(Reply::Channel { path }) => Ok(path),
-            Ok(Reply::Failed { message }) => Err(message),
-            Ok(_) => Err("the agent does not support lanes".into()),
-            Err(error) => Err(error.to_string()),
+        match self.session.call(&Call::Lanes { count, round_trip }).await? {
+            Reply::Channel { path } => Ok(path),
+            Reply::Failed { message } => Err(BundleError::Refused(message)),
+            _ => Err(BundleError::Unsupported),
         }
     }
 
@@ -232,16 +255,14 @@ async fn lanes(
     each: usize,
     path: &str,
     direction: Direction,
-) -> Result<Vec<ChannelIo>, String> {
+) -> Result<Vec<ChannelIo>, BundleError> {
     let lane = |connection: Arc<Connection>| async move {
         let mut lane = connection.streamlocal(path).await.map_err(|error| match error {
-            ChannelError::Refused(reason) => {
-                format!("the host opens no channel to a socket: {reason}")
-            }
-            ChannelError::Dead(reason) => reason,
+            refused @ ChannelError::Refused(_) => BundleError::NoChannel(refused),
+            dead @ ChannelError::Dead(_) => BundleError::Ended(dead),
         })?;
-        lane.write_u8(direction.byte()).await.map_err(|error| error.to_string())?;
-        Ok(lane)
+        lane.write_u8(direction.byte()).await?;
+        Ok::<_, BundleError>(lane)
     };
     try_join_all(
         (0..each).flat_map(|_| connections).map(|(connection, _)| lane(connection.clone())),

@@ -5,10 +5,16 @@
 
 use std::sync::{Arc, OnceLock};
 
+use thiserror::Error;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Closed(Arc<Inner>);
+
+/// The path has ended, for this reason.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct PathEnded(pub(crate) String);
 
 #[derive(Debug)]
 struct Inner {

@@ -7,9 +7,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use agent_proto::with_causes;
 use russh::client::{self, Handle, Msg};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{AlgorithmKind, Channel, ChannelId, Disconnect};
+use thiserror::Error;
 use tokio::io::BufReader;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -18,7 +20,7 @@ use crate::channel::{ChannelIo, Closings};
 use crate::closed::Closed;
 use crate::error::ConnectError;
 use crate::fingerprint::Fingerprint;
-use crate::host_keys::{Trust, not_offered};
+use crate::host_keys::{HostKeyRefusal, Trust, not_offered};
 use crate::known_hosts::CHECKED;
 use crate::login::{Keys, log_in};
 use crate::options::{Endpoint, Options};
@@ -55,11 +57,13 @@ pub(crate) struct Connection {
 }
 
 /// Why a channel was not opened.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub(crate) enum ChannelError {
     /// The host refused it: nothing listens there, or it is forbidden.
+    #[error("{0}")]
     Refused(String),
     /// The connection ended.
+    #[error("{0}")]
     Dead(String),
 }
 
@@ -126,7 +130,8 @@ impl Connection {
             Err(error) => {
                 let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
                 return Err(match (refused, errors.collect().await, error) {
-                    (Some((presented, reason)), _, _) => {
+                    (Some((presented, refusal)), _, _) => {
+                        let reason = with_causes(&refusal);
                         ConnectError::HostKeyRefused { endpoint, presented, reason }
                     }
                     (None, Some((command, message)), _) => {
@@ -197,8 +202,8 @@ impl Connection {
     }
 
     /// Waits for a round trip through the session.
-    pub(crate) async fn ping(&self) -> Result<(), String> {
-        self.handle.send_ping().await.map_err(|error| error.to_string())
+    pub(crate) async fn ping(&self) -> Result<(), russh::Error> {
+        self.handle.send_ping().await
     }
 
     /// Closes orderly. Returns when the session's task has ended.
@@ -259,7 +264,7 @@ impl Drop for CutOnDrop {
     }
 }
 
-type Refusal = Arc<Mutex<Option<(Fingerprint, String)>>>;
+type Refusal = Arc<Mutex<Option<(Fingerprint, HostKeyRefusal)>>>;
 
 /// The callbacks of the session's task.
 struct Session {
@@ -280,9 +285,9 @@ impl client::Handler for Session {
         let PublicKeyOrCertificate::PublicKey { key, .. } = presented else { return Ok(false) };
         match self.trust.judge(key) {
             Ok(()) => Ok(true),
-            Err(reason) => {
+            Err(refusal) => {
                 *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((Fingerprint::of(key), reason));
+                    Some((Fingerprint::of(key), refusal));
                 Ok(false)
             }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::closed::PathEnded;
 use crate::fingerprint::Fingerprint;
 use crate::options::Endpoint;
 
@@ -116,4 +117,10 @@ pub enum CallError {
         /// The error.
         message: String,
     },
+}
+
+impl From<PathEnded> for CallError {
+    fn from(PathEnded(reason): PathEnded) -> Self {
+        CallError::Dead { reason }
+    }
 }

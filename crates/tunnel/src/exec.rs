@@ -3,13 +3,13 @@
 //! Both directions proceed in parallel; otherwise a command that prints while it still reads would
 //! block both sides. The exit status may arrive before or after the end of the output.
 
-use std::io;
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use russh::ChannelMsg;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::connection::{ChannelError, Connection};
+use crate::connection::Connection;
 use crate::error::ConnectError;
 
 /// The limit of each output, in bytes: commands are for queries and small files, transfers use
@@ -39,15 +39,13 @@ pub(crate) async fn exec(
     command: &str,
     stdin: &[u8],
 ) -> Result<ExecOutput, ConnectError> {
-    let failed = |message: String| ConnectError::Protocol {
+    let failed = |source: Box<dyn StdError + Send + Sync>| ConnectError::Protocol {
         endpoint: connection.endpoint.clone(),
         doing: "running a command",
-        source: Box::new(io::Error::other(message)),
+        source,
     };
-    let mut channel = connection.session().await.map_err(|error| match error {
-        ChannelError::Refused(message) | ChannelError::Dead(message) => failed(message),
-    })?;
-    channel.exec(command).await.map_err(|error| failed(error.to_string()))?;
+    let mut channel = connection.session().await.map_err(|error| failed(error.into()))?;
+    channel.exec(command).await.map_err(|error| failed(error.into()))?;
     let mut input = channel.take_writer();
     let feeding = async {
         // A command that does not read its input is judged by its status.
@@ -68,7 +66,9 @@ pub(crate) async fn exec(
                 _ => {}
             }
             if output.stdout.len().max(output.stderr.len()) > MAX_OUTPUT {
-                return Err(failed(format!("it printed more than {} MiB", MAX_OUTPUT >> 20)));
+                return Err(failed(
+                    format!("it printed more than {} MiB", MAX_OUTPUT >> 20).into(),
+                ));
             }
         }
         Ok(())
@@ -76,7 +76,7 @@ pub(crate) async fn exec(
     tokio::select! {
         collected = collecting => collected?,
         () = feeding => {}
-        reason = connection.closed.wait() => return Err(failed(reason)),
+        reason = connection.closed.wait() => return Err(failed(reason.into())),
     }
     output.status = channel.exit_status();
     Ok(output)

@@ -1,12 +1,14 @@
 //! Which host keys are trusted, and the reasons for a refusal.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use russh::keys::PublicKey;
+use thiserror::Error;
 
 use crate::fingerprint::Fingerprint;
-use crate::known_hosts::{CHECKED, KnownKeys};
+use crate::known_hosts::{CHECKED, KnownKeys, NotKnown};
 use crate::options::{Endpoint, HostKeys, Pins};
 
 /// What a host key is checked against.
@@ -14,7 +16,20 @@ pub(crate) enum Trust {
     Pinned(Vec<Fingerprint>),
     FirstSeen(Pins),
     Known { keys: KnownKeys, file: String },
-    Unreadable(String),
+    Unreadable(HostKeyRefusal),
+}
+
+/// Why a host key is refused.
+#[derive(Debug, Clone, Error)]
+pub(crate) enum HostKeyRefusal {
+    #[error("it is not the key that this machine was given")]
+    NotPinned,
+    #[error("it is not the key that this host presented first")]
+    NotFirst,
+    #[error("{reason} in {file}")]
+    NotKnown { reason: NotKnown, file: String },
+    #[error("{} cannot be read", path.display())]
+    Unreadable { path: PathBuf, source: Arc<io::Error> },
 }
 
 impl Trust {
@@ -32,7 +47,7 @@ impl Trust {
                         );
                         Trust::Known { keys, file: path.display().to_string() }
                     }
-                    Err(error) => Trust::Unreadable(unreadable(path, &error)),
+                    Err(error) => Trust::Unreadable(unreadable(path, error)),
                 }
             }
             HostKeys::KnownHostsOf { alias, files } => {
@@ -47,7 +62,7 @@ impl Trust {
                             });
                         }
                         Err(error) => {
-                            return Trust::Unreadable(unreadable(path, &error));
+                            return Trust::Unreadable(unreadable(path, error));
                         }
                     }
                 }
@@ -69,22 +84,22 @@ impl Trust {
         ))
     }
 
-    pub(crate) fn judge(&self, presented: &PublicKey) -> Result<(), String> {
+    pub(crate) fn judge(&self, presented: &PublicKey) -> Result<(), HostKeyRefusal> {
         match self {
             Trust::Pinned(pinned) if pinned.contains(&Fingerprint::of(presented)) => Ok(()),
-            Trust::Pinned(_) => Err("it is not the key that this machine was given".into()),
+            Trust::Pinned(_) => Err(HostKeyRefusal::NotPinned),
             Trust::FirstSeen(pins) if pins.is_or_becomes(Fingerprint::of(presented)) => Ok(()),
-            Trust::FirstSeen(_) => Err("it is not the key that this host presented first".into()),
-            Trust::Known { keys, file } => {
-                keys.judge(presented).map_err(|reason| format!("{reason} in {file}"))
-            }
-            Trust::Unreadable(reason) => Err(reason.clone()),
+            Trust::FirstSeen(_) => Err(HostKeyRefusal::NotFirst),
+            Trust::Known { keys, file } => keys
+                .judge(presented)
+                .map_err(|reason| HostKeyRefusal::NotKnown { reason, file: file.clone() }),
+            Trust::Unreadable(refusal) => Err(refusal.clone()),
         }
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> String {
-    format!("{} cannot be read: {error}", path.display())
+fn unreadable(path: &Path, error: io::Error) -> HostKeyRefusal {
+    HostKeyRefusal::Unreadable { path: path.to_owned(), source: Arc::new(error) }
 }
 
 /// A missing file knows no host: ssh creates it with the first login.

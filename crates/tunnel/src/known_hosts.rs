@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 use russh::keys::{Algorithm, PublicKey};
 use sha1::Sha1;
+use thiserror::Error;
 
 /// The keys that one file lists for one host.
 #[derive(Debug, Default)]
@@ -16,6 +17,17 @@ pub(crate) struct KnownKeys {
     revoked: Vec<PublicKey>,
     /// The file lists a certificate authority for this host.
     has_authority: bool,
+}
+
+/// Why a key is not the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum NotKnown {
+    #[error("it is marked as revoked among the known hosts")]
+    Revoked,
+    #[error("the host is not among the known hosts")]
+    NoKey,
+    #[error("another key is known for this host")]
+    OtherKey,
 }
 
 /// Kinds of host key that can be checked, best first. RSA is excluded, together with the crate that
@@ -61,15 +73,15 @@ impl KnownKeys {
         known
     }
 
-    /// Whether this key is the host's, or the reason why not.
-    pub(crate) fn judge(&self, presented: &PublicKey) -> Result<(), &'static str> {
+    /// Whether this key is the host's.
+    pub(crate) fn judge(&self, presented: &PublicKey) -> Result<(), NotKnown> {
         let among =
             |keys: &[PublicKey]| keys.iter().any(|key| key.key_data() == presented.key_data());
         match () {
-            () if among(&self.revoked) => Err("it is marked as revoked among the known hosts"),
+            () if among(&self.revoked) => Err(NotKnown::Revoked),
             () if among(&self.trusted) => Ok(()),
-            () if self.trusted.is_empty() => Err("the host is not among the known hosts"),
-            () => Err("another key is known for this host"),
+            () if self.trusted.is_empty() => Err(NotKnown::NoKey),
+            () => Err(NotKnown::OtherKey),
         }
     }
 
@@ -155,7 +167,7 @@ mod tests {
     const B: &str = "ssh-ed25519 \
         AAAAC3NzaC1lZDI1NTE5AAAAIA6rWI3G1sz07DnfFlrouTcysQlj2P+jpNSOEWD9OJ3X";
 
-    fn judge(file: &str, host: &str, port: u16) -> Result<(), &'static str> {
+    fn judge(file: &str, host: &str, port: u16) -> Result<(), NotKnown> {
         KnownKeys::of(host, port, file).judge(&PublicKey::from_openssh(A).unwrap())
     }
 
@@ -165,9 +177,9 @@ mod tests {
         assert_eq!(judge(&file, "host", 22), Ok(()));
         assert_eq!(judge(&file, "HOST", 22), Ok(()));
         assert_eq!(judge(&file, "10.0.0.1", 22), Ok(()));
-        assert_eq!(judge(&file, "host", 2222), Err("another key is known for this host"));
-        assert_eq!(judge(&file, "other", 22), Err("another key is known for this host"));
-        assert_eq!(judge(&file, "stranger", 22), Err("the host is not among the known hosts"));
+        assert_eq!(judge(&file, "host", 2222), Err(NotKnown::OtherKey));
+        assert_eq!(judge(&file, "other", 22), Err(NotKnown::OtherKey));
+        assert_eq!(judge(&file, "stranger", 22), Err(NotKnown::NoKey));
     }
 
     #[test]

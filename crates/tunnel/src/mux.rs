@@ -23,7 +23,7 @@ use notices::Notices;
 pub(crate) use stream::MuxStream;
 use stream::Request;
 
-use crate::closed::Closed;
+use crate::closed::{Closed, PathEnded};
 
 /// The initial credit of a stream, in bytes; yamux's own.
 const FIRST_CREDIT: usize = 256 * 1024;
@@ -81,16 +81,16 @@ impl Mux {
     }
 
     /// Opens a stream. Waits while [`MAX_STREAMS`] are open.
-    pub(crate) async fn stream(&self) -> Result<MuxStream, String> {
+    pub(crate) async fn stream(&self) -> Result<MuxStream, PathEnded> {
         self.open(self.streams.clone()).await
     }
 
     /// Opens a stream for a call. Waits while [`CALLS`] are in progress.
-    pub(crate) async fn call(&self) -> Result<MuxStream, String> {
+    pub(crate) async fn call(&self) -> Result<MuxStream, PathEnded> {
         self.open(self.calls.clone()).await
     }
 
-    async fn open(&self, places: Arc<Semaphore>) -> Result<MuxStream, String> {
+    async fn open(&self, places: Arc<Semaphore>) -> Result<MuxStream, PathEnded> {
         let opening = async {
             let permit = places.acquire_owned().await.ok()?;
             let (reply, stream) = oneshot::channel();
@@ -98,8 +98,8 @@ impl Mux {
             Some((stream.await.ok()?, permit))
         };
         let (stream, permit) = tokio::select! {
-            opened = opening => opened.ok_or_else(|| self.closed.message())?,
-            reason = self.closed.wait() => return Err(reason),
+            opened = opening => opened.ok_or_else(|| PathEnded(self.closed.message()))?,
+            reason = self.closed.wait() => return Err(PathEnded(reason)),
         };
         let id = number(stream.id());
         Ok(MuxStream::new(stream, id, permit, self.requests.clone(), self.notices.clone()))

@@ -6,7 +6,7 @@ use crate::channel::ChannelIo;
 use crate::closed::Closed;
 use crate::connection::{ChannelError, Connection};
 use crate::guarded::Guarded;
-use crate::pool::Checkout;
+use crate::pool::{Checkout, PoolError};
 use crate::stream::{Destination, OpenError, Stream};
 use crate::tracked::{Counts, Tracked};
 
@@ -20,12 +20,12 @@ pub(crate) struct PlainChannels {
 impl PlainChannels {
     pub(crate) async fn open(
         &self,
-        checkout: Result<Checkout, String>,
+        checkout: Result<Checkout, PoolError>,
         to: &Destination,
     ) -> Result<Stream, OpenError> {
-        let checkout = checkout.map_err(|message| match self.closed.reason() {
+        let checkout = checkout.map_err(|error| match self.closed.reason() {
             Some(reason) => OpenError::Dead { reason },
-            None => OpenError::Refused { message },
+            None => OpenError::Refused { message: error.to_string() },
         })?;
         let channel = self.channel(&checkout.connection, to).await?;
         let closed = checkout.connection.closed.clone();

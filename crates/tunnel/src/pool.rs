@@ -11,14 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::channel::ChannelIo;
 use crate::closed::Closed;
 use crate::connection::Connection;
+use crate::error::ConnectError;
 use crate::options::Options;
 use crate::stream::Class;
 
@@ -50,7 +52,19 @@ enum Request {
 
 struct Waiting {
     class: Class,
-    reply: oneshot::Sender<Result<Checkout, String>>,
+    reply: oneshot::Sender<Result<Checkout, PoolError>>,
+}
+
+/// Why a stream got no connection.
+#[derive(Debug, Error)]
+pub(crate) enum PoolError {
+    #[error("the tunnel is closed")]
+    Closed,
+    #[error(transparent)]
+    Login(#[from] ConnectError),
+    /// The task of a login ended early.
+    #[error(transparent)]
+    Task(#[from] JoinError),
 }
 
 /// No connection is idle.
@@ -100,11 +114,11 @@ impl Pool {
     }
 
     /// Checks out a place for one stream. Waits while all are taken.
-    pub(crate) async fn checkout(&self, class: Class) -> Result<Checkout, String> {
-        let gone = || "the tunnel is closed".to_owned();
+    pub(crate) async fn checkout(&self, class: Class) -> Result<Checkout, PoolError> {
         let (reply, checkout) = oneshot::channel();
-        self.requests.send(Request::Waits(Waiting { class, reply })).await.map_err(|_| gone())?;
-        checkout.await.map_err(|_| gone())?
+        let request = Request::Waits(Waiting { class, reply });
+        self.requests.send(request).await.map_err(|_| PoolError::Closed)?;
+        checkout.await.map_err(|_| PoolError::Closed)?
     }
 
     /// Expects the first stream, so that it does not wait for a login.
@@ -184,7 +198,7 @@ struct Owner {
     entries: Vec<Entry>,
     /// Bounded by the openers of streams: each waits for its own.
     waiting: VecDeque<Waiting>,
-    logins: JoinSet<Result<Entry, String>>,
+    logins: JoinSet<Result<Entry, ConnectError>>,
     released: Arc<Notify>,
 }
 
@@ -213,8 +227,8 @@ impl Owner {
                         self.failed = None;
                         self.entries.push(entry);
                     }
-                    Ok(Err(reason)) => self.fail(&reason),
-                    Err(error) => self.fail(&error.to_string()),
+                    Ok(Err(error)) => self.fail(error.into()),
+                    Err(error) => self.fail(error.into()),
                 },
                 () = released.notified() => {}
                 () = tokio::time::sleep(KEPT / 4) => self.close_idle(),
@@ -284,8 +298,8 @@ impl Owner {
 
     /// A login failed: the longest waiting stream shares a connection if there is one, or gets the
     /// reason.
-    fn fail(&mut self, reason: &str) {
-        tracing::debug!(%reason, "no connection for plain channels");
+    fn fail(&mut self, error: PoolError) {
+        tracing::debug!(reason = %error, "no connection for plain channels");
         self.failed = Some(Instant::now());
         let Some(waiting) = self.waiting.pop_front() else { return };
         let least = self
@@ -295,7 +309,7 @@ impl Owner {
             .min_by_key(|entry| entry.load());
         let answer = match least {
             Some(entry) => Ok(Checkout::on(entry, waiting.class, &self.released)),
-            None => Err(reason.to_owned()),
+            None => Err(error),
         };
         let _ = waiting.reply.send(answer);
     }
@@ -318,11 +332,8 @@ async fn login(
     queue: usize,
     closed: Closed,
     tasks: TaskTracker,
-) -> Result<Entry, String> {
-    let connection = Connection::open(&options, closed, tasks, queue)
-        .await
-        .map_err(|error| error.to_string())?;
-    let connection = Arc::new(connection);
+) -> Result<Entry, ConnectError> {
+    let connection = Arc::new(Connection::open(&options, closed, tasks, queue).await?);
     let keeper = connection.keep_awake().await;
     Ok(Entry { connection, _keeper: keeper, streams: Arc::default(), used: Instant::now() })
 }

@@ -1,6 +1,7 @@
 //! A command on the host with its input and output as streams, for output that is too long to
 //! collect.
 
+use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::channel::ChannelIo;
-use crate::connection::{ChannelError, Connection};
+use crate::connection::Connection;
 use crate::error::ConnectError;
 
 /// A running command. Reading returns its standard output; dropping it closes its channel, after
@@ -41,15 +42,13 @@ pub(crate) async fn start(
     connection: &Arc<Connection>,
     command: &str,
 ) -> Result<Process, ConnectError> {
-    let failed = |message: String| ConnectError::Protocol {
+    let failed = |source: Box<dyn StdError + Send + Sync>| ConnectError::Protocol {
         endpoint: connection.endpoint.clone(),
         doing: "starting a command",
-        source: Box::new(io::Error::other(message)),
+        source,
     };
-    let channel = connection.session().await.map_err(|error| match error {
-        ChannelError::Refused(message) | ChannelError::Dead(message) => failed(message),
-    })?;
-    channel.exec(command).await.map_err(|error| failed(error.to_string()))?;
+    let channel = connection.session().await.map_err(|error| failed(error.into()))?;
+    channel.exec(command).await.map_err(|error| failed(error.into()))?;
     Ok(Process {
         channel,
         closed: Box::pin(connection.closed.waiter()),

@@ -5,13 +5,14 @@
 //! this at once: each writes a file of its own and renames it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent_banner::{Banner, take_banner};
@@ -68,18 +69,49 @@ pub fn installed_agent(binary: &[u8]) -> String {
     format!("agent-{}", &HEXLOWER.encode(&Sha256::digest(binary))[..16])
 }
 
-/// The result of a start: a channel that now carries yamux, or the reason why there is none.
-pub(crate) enum Started {
-    Running(ChannelIo),
+/// Why no agent runs.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    #[error("none is planned")]
+    NotPlanned,
+    #[error("the agent's directory {} cannot be read", directory.display())]
+    Directory { directory: PathBuf, source: io::Error },
+    #[error("{} contains no dockbridge-agent", directory.display())]
+    NoBinary { directory: PathBuf },
+    #[error("the host runs no commands")]
+    NoCommands(#[source] ChannelError),
+    #[error(transparent)]
+    Ended(ChannelError),
+    #[error(transparent)]
+    Session(#[from] russh::Error),
+    #[error("the host's shell prints too much before it starts a command")]
+    Noise,
+    #[error("the host needs an agent for `{arch}`, which was not offered")]
+    NotOffered { arch: String },
+    #[error("the host requested the agent twice")]
+    RequestedTwice,
+    /// The host's message.
+    #[error("{0}")]
     Unsuitable(String),
+    #[error("the agent could not be uploaded")]
+    Upload(#[source] io::Error),
+    #[error("the agent could not be uploaded within {} s", UPLOAD_TIMEOUT.as_secs())]
+    UploadTimedOut,
+    #[error("the agent did not start within {} s", START_TIMEOUT.as_secs())]
+    TimedOut,
+    #[error("the agent did not start{}: {stderr}", shown(*status))]
+    Failed { status: Option<u32>, stderr: String },
+}
+
+fn shown(status: Option<u32>) -> String {
+    status.map(|status| format!(" (status {status})")).unwrap_or_default()
 }
 
 /// Reads all agents in a directory. The name only finds them; the architecture is read from the
 /// file.
-pub(crate) async fn binaries(directory: &Path) -> Result<Vec<Binary>, String> {
-    let unreadable = |error: io::Error| {
-        format!("the agent's directory {} cannot be read: {error}", directory.display())
-    };
+pub(crate) async fn binaries(directory: &Path) -> Result<Vec<Binary>, StartError> {
+    let unreadable =
+        |source: io::Error| StartError::Directory { directory: directory.to_owned(), source };
     let mut entries = tokio::fs::read_dir(directory).await.map_err(unreadable)?;
     let mut found: Vec<Binary> = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {
@@ -102,7 +134,7 @@ pub(crate) async fn binaries(directory: &Path) -> Result<Vec<Binary>, String> {
         }
     }
     match found.is_empty() {
-        true => Err(format!("{} contains no dockbridge-agent", directory.display())),
+        true => Err(StartError::NoBinary { directory: directory.to_owned() }),
         false => Ok(found),
     }
 }
@@ -120,23 +152,23 @@ fn arch(elf: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Starts the agent, and uploads it first if it is missing.
+/// Starts the agent, and uploads it first if it is missing. Its channel then carries yamux.
 pub(crate) async fn start(
     connection: &Arc<Connection>,
     plan: &AgentPlan,
     socket: &str,
     binaries: &[Binary],
-) -> Result<Started, String> {
+) -> Result<ChannelIo, StartError> {
     let mut channel = connection.session().await.map_err(|error| match error {
-        ChannelError::Refused(message) => format!("the host runs no commands: {message}"),
-        ChannelError::Dead(reason) => reason,
+        refused @ ChannelError::Refused(_) => StartError::NoCommands(refused),
+        dead @ ChannelError::Dead(_) => StartError::Ended(dead),
     })?;
-    channel.exec(&command(plan, socket, binaries)).await.map_err(|error| error.to_string())?;
+    channel.exec(&command(plan, socket, binaries)).await?;
     let mut dialog = Dialog { channel: &mut channel, output: BytesMut::new() };
     let mut first = dialog.banner().await?;
     if let Banner::Wanted(arch) = &first {
         let Some(binary) = binaries.iter().find(|binary| binary.arch == arch) else {
-            return Err(format!("the host needs an agent for `{arch}`, which was not offered"));
+            return Err(StartError::NotOffered { arch: arch.clone() });
         };
         dialog.upload(&binary.bytes).await?;
         first = dialog.banner().await?;
@@ -145,10 +177,10 @@ pub(crate) async fn start(
         Banner::Ready => {
             let rest = dialog.output.freeze();
             channel.push_back(rest);
-            Ok(Started::Running(channel))
+            Ok(channel)
         }
-        Banner::Unsuitable(reason) => Ok(Started::Unsuitable(reason)),
-        Banner::Wanted(_) => Ok(Started::Unsuitable("the host requested the agent twice".into())),
+        Banner::Unsuitable(reason) => Err(StartError::Unsuitable(reason)),
+        Banner::Wanted(_) => Err(StartError::RequestedTwice),
     }
 }
 
@@ -176,45 +208,35 @@ struct Dialog<'a> {
 }
 
 impl Dialog<'_> {
-    async fn banner(&mut self) -> Result<Banner, String> {
+    async fn banner(&mut self) -> Result<Banner, StartError> {
         let found = tokio::time::timeout(START_TIMEOUT, async {
             loop {
                 if let Some(banner) = take_banner(&mut self.output) {
                     return Ok(banner);
                 }
                 if self.output.len() > MAX_NOISE {
-                    let message = "the host's shell prints too much before it starts a command";
-                    return Err(message.to_owned());
+                    return Err(StartError::Noise);
                 }
                 if !matches!(self.channel.read_buf(&mut self.output).await, Ok(1..)) {
                     return Err(self.failure().await);
                 }
             }
         });
-        found.await.unwrap_or_else(|_| {
-            Err(format!("the agent did not start within {} s", START_TIMEOUT.as_secs()))
-        })
+        found.await.unwrap_or(Err(StartError::TimedOut))
     }
 
-    async fn upload(&mut self, bytes: &[u8]) -> Result<(), String> {
+    async fn upload(&mut self, bytes: &[u8]) -> Result<(), StartError> {
         match tokio::time::timeout(UPLOAD_TIMEOUT, self.channel.write_all(bytes)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("the agent could not be uploaded: {error}")),
-            Err(_) => Err(format!(
-                "the agent could not be uploaded within {} s",
-                UPLOAD_TIMEOUT.as_secs()
-            )),
+            Ok(uploaded) => uploaded.map_err(StartError::Upload),
+            Err(_) => Err(StartError::UploadTimedOut),
         }
     }
 
-    async fn failure(&mut self) -> String {
+    async fn failure(&mut self) -> StartError {
         while self.channel.next().await.is_some() {}
         let stderr = self.channel.stderr();
         let last = stderr.lines().last().unwrap_or("no message");
-        match self.channel.exit_status() {
-            Some(status) => format!("the agent did not start (status {status}): {last}"),
-            None => format!("the agent did not start: {last}"),
-        }
+        StartError::Failed { status: self.channel.exit_status(), stderr: last.to_owned() }
     }
 }
 

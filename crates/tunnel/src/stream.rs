@@ -12,6 +12,8 @@ use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
+use crate::closed::PathEnded;
+
 /// The destination of a stream, as seen from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Destination {
@@ -90,6 +92,12 @@ impl OpenError {
             };
         }
         None
+    }
+}
+
+impl From<PathEnded> for OpenError {
+    fn from(PathEnded(reason): PathEnded) -> Self {
+        OpenError::Dead { reason }
     }
 }
 

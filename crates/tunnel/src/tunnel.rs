@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use agent_proto::{Call, Reply};
+use agent_proto::{Call, Reply, with_causes};
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::agent_session::AgentSession;
 use crate::bulk::Bulk;
-use crate::closed::Closed;
+use crate::closed::{Closed, PathEnded};
 use crate::connection::{Connection, LOGIN_TIMEOUT, QUEUE};
 use crate::direct::Direct;
 use crate::error::{CallError, ConnectError};
@@ -23,9 +23,9 @@ use crate::plain::PlainChannels;
 use crate::pool::Pool;
 use crate::process::{self, Process};
 use crate::route::{Route, Routes, no_datagrams};
-use crate::start::{self, Started};
+use crate::start::{self, StartError};
 use crate::stream::{Class, Connector, Destination, OpenError, Stream};
-use crate::watchdog::{self, RoundTrip};
+use crate::watchdog::{self, PingError, RoundTrip};
 
 /// Concurrent commands beside the agent: OpenSSH allows 10 sessions (`MaxSessions`).
 const COMMANDS: usize = 8;
@@ -101,15 +101,17 @@ impl Tunnel {
         let round_trip = Arc::new(RoundTrip::default());
         let route = match agent_route(&control, &options, &closed, &tasks, &round_trip).await {
             Ok(route) => route,
-            Err(reason) if closed.is_set() => {
-                let source = Box::new(io::Error::other(format!("{}; {reason}", closed.message())));
+            Err(error) if closed.is_set() => {
+                let reasons = format!("{}; {}", closed.message(), with_causes(&error));
+                let source = Box::new(io::Error::other(reasons));
                 return Err(ConnectError::Protocol {
                     endpoint: options.endpoint,
                     doing: "starting the agent",
                     source,
                 });
             }
-            Err(reason) => {
+            Err(error) => {
+                let reason = with_causes(&error);
                 plain_route(&control, &options, &closed, &tasks, &round_trip, reason).await
             }
         };
@@ -229,20 +231,15 @@ async fn agent_route(
     closed: &Closed,
     tasks: &TaskTracker,
     round_trip: &Arc<RoundTrip>,
-) -> Result<Route, String> {
-    let plan = options.agent.as_ref().ok_or("none is planned")?;
+) -> Result<Route, StartError> {
+    let plan = options.agent.as_ref().ok_or(StartError::NotPlanned)?;
     let binaries = start::binaries(&plan.binaries).await?;
-    match start::start(control, plan, &options.docker_socket, &binaries).await? {
-        Started::Running(channel) => {
-            let session =
-                AgentSession::over_channel(control.clone(), channel, tasks, round_trip.clone());
-            let session = Arc::new(session);
-            let bulk = Bulk::start(options.clone(), session.clone(), round_trip.clone(), tasks);
-            let direct = Direct::start(options, closed, tasks);
-            Ok(Route::Agent { session, direct, bulk, resident: plan.resident })
-        }
-        Started::Unsuitable(reason) => Err(reason),
-    }
+    let channel = start::start(control, plan, &options.docker_socket, &binaries).await?;
+    let session = AgentSession::over_channel(control.clone(), channel, tasks, round_trip.clone());
+    let session = Arc::new(session);
+    let bulk = Bulk::start(options.clone(), session.clone(), round_trip.clone(), tasks);
+    let direct = Direct::start(options, closed, tasks);
+    Ok(Route::Agent { session, direct, bulk, resident: plan.resident })
 }
 
 async fn plain_route(
@@ -264,8 +261,8 @@ async fn plain_route(
             let pinged = pinged.clone();
             async move {
                 match pinged.upgrade() {
-                    Some(connection) => connection.ping().await,
-                    None => Err("the tunnel was dropped".into()),
+                    Some(connection) => connection.ping().await.map_err(PingError::Session),
+                    None => Err(PingError::Ended(PathEnded("the tunnel was dropped".to_owned()))),
                 }
             }
         },

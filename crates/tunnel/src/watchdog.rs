@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::closed::Closed;
+use crate::closed::{Closed, PathEnded};
 use crate::wire::WireState;
 
 /// Between two pings.
@@ -23,6 +24,17 @@ const UNANSWERED: Duration = Duration::from_secs(30);
 const OVERSLEPT: Duration = Duration::from_secs(1);
 /// Below this round trip a path is short: 2 MiB per 3 ms are 700 MB/s, more than a gigabit.
 const NEAR: Duration = Duration::from_millis(3);
+
+/// Why a ping failed.
+#[derive(Debug, Error)]
+pub(crate) enum PingError {
+    /// The SSH session ended.
+    #[error(transparent)]
+    Session(russh::Error),
+    /// The path, or its owner, has ended.
+    #[error(transparent)]
+    Ended(PathEnded),
+}
 
 /// Round trips, in microseconds; 0 before the first.
 #[derive(Debug, Default)]
@@ -69,7 +81,7 @@ pub(crate) async fn watch<F>(
     last: Arc<RoundTrip>,
     mut ping: impl FnMut() -> F + Send,
 ) where
-    F: Future<Output = Result<(), String>> + Send,
+    F: Future<Output = Result<(), PingError>> + Send,
 {
     loop {
         let asked = Instant::now();
@@ -77,7 +89,7 @@ pub(crate) async fn watch<F>(
             _ = closed.wait() => return,
             answer = ping() => match answer {
                 Ok(()) => last.record(asked.elapsed()),
-                Err(reason) => return closed.set(reason),
+                Err(error) => return closed.set(error.to_string()),
             },
             silence = silence(&wires, asked) => {
                 return closed.set(format!("no answer for {} s", silence.as_secs()));
@@ -140,7 +152,7 @@ mod tests {
     async fn a_failed_ping_ends_the_path_at_once() {
         let closed = Closed::new();
         watch(closed.clone(), vec![WireState::new()], Arc::default(), || async {
-            Err("gone".to_owned())
+            Err(PingError::Ended(PathEnded("gone".to_owned())))
         })
         .await;
         assert_eq!(closed.reason().as_deref(), Some("gone"));
