@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -26,6 +27,17 @@ pub struct Ended {
     pub status: Option<i32>,
     /// Standard error and standard output, for an error message.
     pub output: String,
+}
+
+/// Why a program did not do its work.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// It could not be run to its end.
+    #[error(transparent)]
+    NotRun(#[from] io::Error),
+    /// It failed with this output.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl Ended {

@@ -12,6 +12,7 @@
 mod commands;
 mod datagrams;
 mod docker;
+mod failures;
 pub mod image;
 pub mod lease;
 mod log;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use dockbridge_agent::paths::Paths;
 use dockbridge_agent::{image, resident, session};
+use thiserror::Error;
 
 const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-socket PATH]
        dockbridge-agent resident [--docker-socket PATH]
@@ -22,12 +23,21 @@ struct Arguments {
     paths: Paths,
 }
 
+/// What the command line lacks, or has too much.
+#[derive(Debug, Error)]
+enum ArgumentError {
+    #[error("{0} needs a value")]
+    NoValue(String),
+    #[error("unknown argument {0}")]
+    Unknown(String),
+}
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
     let parsed = match parse(arguments) {
         Ok(parsed) => parsed,
-        Err(message) => return fail(&format!("{message}\n{USAGE}")),
+        Err(error) => return fail(&format!("{error}\n{USAGE}")),
     };
     if command == "write-image" {
         return match image::run() {
@@ -57,18 +67,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, ArgumentError> {
     let mut resident = false;
     let mut root = PathBuf::from("/");
     let mut socket = None;
     while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        let mut value = || arguments.next().ok_or_else(|| ArgumentError::NoValue(argument.clone()));
         match argument.as_str() {
             "--resident" => resident = true,
             "--docker-socket" => socket = Some(PathBuf::from(value()?)),
             // For tests: all files of the machine are below this directory.
             "--test-root" => root = PathBuf::from(value()?),
-            other => return Err(format!("unknown argument {other}")),
+            other => return Err(ArgumentError::Unknown(other.to_owned())),
         }
     }
     let mut paths = Paths::under(&root);

@@ -2,13 +2,16 @@
 //! what is done already costs nothing.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use thiserror::Error;
 
+use crate::commands::CommandError;
+use crate::failures::Failures;
 use crate::machine::{Machine, RELEASED, is_mounted};
 use crate::{log, resumption};
 
@@ -26,17 +29,38 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// dockerd's units, in an order in which none starts another again.
 const DOCKER_UNITS: &[&str] = &["docker.socket", "docker.service", "containerd.service"];
 
-/// Stops everything that uses the volume and unmounts it. After an error, which says what failed,
-/// the volume may still be mounted.
-pub async fn release(machine: &Machine) -> Result<(), String> {
+/// A step of a release that failed.
+#[derive(Debug, Error)]
+pub enum StepError {
+    #[error("the volume's state could not be saved")]
+    StateNotSaved(#[source] io::Error),
+    #[error("{unit} did not stop")]
+    UnitFailed { unit: &'static str, source: CommandError },
+    #[error("{unit} did not stop within {} s", UNITS.as_secs())]
+    UnitTimedOut { unit: &'static str },
+    /// The program could not be run to its end.
+    #[error("{program}")]
+    NotRun { program: &'static str, source: io::Error },
+    #[error("the list of mounts could not be read")]
+    NoMounts(#[source] io::Error),
+    #[error("{} could not be unmounted", path.display())]
+    StillMounted { path: PathBuf, source: CommandError },
+}
+
+/// Stops everything that uses the volume and unmounts it. After an error the volume may still be
+/// mounted.
+pub async fn release(machine: &Machine) -> Result<(), Failures<StepError>> {
     release_within(machine, CONTAINERS).await
 }
 
-async fn release_within(machine: &Machine, containers: Duration) -> Result<(), String> {
+async fn release_within(
+    machine: &Machine,
+    containers: Duration,
+) -> Result<(), Failures<StepError>> {
     let mut failures = Vec::new();
     let running = open_containers(machine).await;
     if let Err(error) = tokio::fs::write(&machine.paths.volume_state, RELEASED).await {
-        failures.push(format!("the volume's state could not be saved: {error}"));
+        failures.push(StepError::StateNotSaved(error));
     }
     // dockerd stops its containers when it is stopped, each with its own signal and timeout. A stop
     // by API would count as the user's wish, and a container with the policy `unless-stopped` would
@@ -50,17 +74,17 @@ async fn release_within(machine: &Machine, containers: Duration) -> Result<(), S
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        stopped = stop_units(machine) => stopped?,
+        stopped = stop_units(machine) => stopped.map_err(|error| Failures(vec![error]))?,
         () = kill_late => {}
     }
     let synced = machine.commands.run("sync", &[], b"", SYNC).await;
-    if let Err(error) = synced {
-        failures.push(format!("sync: {error}"));
+    if let Err(source) = synced {
+        failures.push(StepError::NotRun { program: "sync", source });
     }
     for mount in &machine.paths.mounts {
-        if let Err(message) = unmount(machine, mount).await {
-            failures.push(message);
-            return Err(failures.join("; "));
+        if let Err(error) = unmount(machine, mount).await {
+            failures.push(error);
+            return Err(Failures(failures));
         }
     }
     Ok(())
@@ -91,7 +115,7 @@ async fn open_containers(machine: &Machine) -> Vec<OwnedFd> {
     processes.filter_map(|process| pidfd_open(process, PidfdFlags::empty()).ok()).collect()
 }
 
-async fn stop_units(machine: &Machine) -> Result<(), String> {
+async fn stop_units(machine: &Machine) -> Result<(), StepError> {
     if !machine.paths.systemd.exists() {
         return Ok(());
     }
@@ -99,42 +123,46 @@ async fn stop_units(machine: &Machine) -> Result<(), String> {
         match machine.commands.run("systemctl", &["stop", unit], b"", UNITS).await {
             // 5: there is no such unit (systemctl(1), "Exit status").
             Ok(ended) if ended.success() || ended.status == Some(5) => {}
-            Ok(ended) => return Err(format!("{unit} did not stop: {}", ended.output)),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Err(format!("{unit} did not stop within {} s", UNITS.as_secs()));
+            Ok(ended) => {
+                let source = CommandError::Failed(ended.output);
+                return Err(StepError::UnitFailed { unit, source });
             }
-            Err(error) => return Err(format!("systemctl: {error}")),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(StepError::UnitTimedOut { unit });
+            }
+            Err(source) => return Err(StepError::NotRun { program: "systemctl", source }),
         }
     }
     Ok(())
 }
 
-async fn unmount(machine: &Machine, path: &Path) -> Result<(), String> {
-    let mut failure = String::new();
+async fn unmount(machine: &Machine, path: &Path) -> Result<(), StepError> {
+    let mut failure = None;
     for _ in 0..ATTEMPTS {
         let mounted = tokio::fs::read_to_string(&machine.paths.mount_info)
             .await
-            .map_err(|error| format!("the list of mounts could not be read: {error}"))?;
+            .map_err(StepError::NoMounts)?;
         if !is_mounted(&mounted, path) {
             return Ok(());
         }
-        if !failure.is_empty() {
+        if failure.is_some() {
             tokio::time::sleep(PAUSE).await;
         }
         // Recursively: containers leave their shared memory mounted when they are killed.
-        failure = match machine
-            .commands
-            .run("umount", &["--recursive", &path.to_string_lossy()], b"", UNITS)
-            .await
-        {
-            Ok(ended) => ended.output,
-            Err(error) => error.to_string(),
-        };
-        if failure.is_empty() {
-            failure = "still mounted".into();
-        }
+        let target = path.to_string_lossy();
+        let arguments: [&str; 2] = ["--recursive", &target];
+        failure = Some(match machine.commands.run("umount", &arguments, b"", UNITS).await {
+            Ok(ended) if ended.output.is_empty() => still_mounted(),
+            Ok(ended) => CommandError::Failed(ended.output),
+            Err(error) => CommandError::NotRun(error),
+        });
     }
-    Err(format!("{} could not be unmounted: {failure}", path.display()))
+    let source = failure.unwrap_or_else(still_mounted);
+    Err(StepError::StillMounted { path: path.to_owned(), source })
+}
+
+fn still_mounted() -> CommandError {
+    CommandError::Failed("still mounted".to_owned())
 }
 
 #[cfg(test)]

@@ -10,16 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_proto::io::{receive, send};
-use agent_proto::{Call, EndOfLease, Reply};
+use agent_proto::{Call, EndOfLease, Reply, with_causes};
 use platform::clock::since_boot;
 use platform::local_socket;
+use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::failures::Failures;
 use crate::lease::Lease;
 use crate::machine::Machine;
 use crate::paths::Paths;
+use crate::release::StepError;
 use crate::self_destruct::{self, Timing};
 use crate::{log, release, resumption};
 
@@ -44,6 +47,15 @@ struct State {
     end: Option<EndOfLease>,
     /// The lease is over. Nothing revives the machine.
     over: bool,
+}
+
+/// Why a heartbeat did not renew the lease.
+#[derive(Debug, Error)]
+enum RenewError {
+    #[error("the lease of this machine is over; it is about to end")]
+    Over,
+    #[error("the lease could not be saved")]
+    NotSaved(#[source] io::Error),
 }
 
 /// Runs until the machine ends. Returns at once if another resident runs.
@@ -115,7 +127,7 @@ impl Resident {
                 let client = heartbeat.client.clone();
                 match self.renew(|lease| lease.renew(since_boot(), &heartbeat)) {
                     Ok(()) => self.report(Some(&client)).await,
-                    Err(message) => Reply::Failed { message },
+                    Err(error) => Reply::Failed { message: with_causes(&error) },
                 }
             }
             Call::EndOfLease(end) => {
@@ -127,7 +139,7 @@ impl Resident {
                 match others.is_empty() || !unless_used {
                     true => match self.release().await {
                         Ok(()) => Reply::Done,
-                        Err(message) => Reply::Failed { message },
+                        Err(error) => Reply::Failed { message: with_causes(&error) },
                     },
                     false => Reply::InUse { reason: others.join("; ") },
                 }
@@ -155,17 +167,17 @@ impl Resident {
         Reply::Report(report)
     }
 
-    fn renew(&self, renew: impl FnOnce(&mut Lease)) -> Result<(), String> {
+    fn renew(&self, renew: impl FnOnce(&mut Lease)) -> Result<(), RenewError> {
         let ends = self.with(|state| {
             if state.over {
-                return Err("the lease of this machine is over; it is about to end".to_owned());
+                return Err(RenewError::Over);
             }
             renew(&mut state.lease);
             Ok(state.lease.ends())
         })?;
         self.renewed.notify_one();
         let Some(ends) = ends else { return Ok(()) };
-        self.save_lease(ends).map_err(|error| format!("the lease could not be saved: {error}"))
+        self.save_lease(ends).map_err(RenewError::NotSaved)
     }
 
     /// Saves the lease for the dead-man script, atomically.
@@ -174,7 +186,7 @@ impl Resident {
         platform::private_file::write(&self.machine.paths.lease, line.as_bytes())
     }
 
-    async fn release(&self) -> Result<(), String> {
+    async fn release(&self) -> Result<(), Failures<StepError>> {
         // The semaphore is never closed.
         let _permit = self.releasing.acquire().await.ok();
         release::release(&self.machine).await
@@ -202,12 +214,12 @@ impl Resident {
         loop {
             // A volume that cannot be unmounted was synced as far as possible, and must not keep
             // the machine.
-            if let Err(message) = self.release().await {
-                log::error(&message);
+            if let Err(error) = self.release().await {
+                log::error(&with_causes(&error));
             }
             match self_destruct::end(&self.machine.commands, &how, Timing::default()).await {
                 Ok(()) => return,
-                Err(message) => log::error(&message),
+                Err(error) => log::error(&with_causes(&error)),
             }
             tokio::time::sleep(RETRY).await;
         }

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use agent_proto::EndOfLease;
+use thiserror::Error;
 
-use crate::commands::Commands;
+use crate::commands::{CommandError, Commands};
+use crate::failures::Failures;
 
 /// Attempts to delete; the pause between them doubles.
 const ATTEMPTS: u32 = 5;
@@ -31,25 +33,39 @@ impl Default for Timing {
     }
 }
 
+/// An attempt to end the machine that failed.
+#[derive(Debug, Error)]
+pub enum AttemptError {
+    #[error("the machine could not delete itself")]
+    NotDeleted(#[source] CommandError),
+    #[error(transparent)]
+    NotPoweredOff(CommandError),
+}
+
 /// Ends the machine. Returns an error only if even the power-off failed.
-pub async fn end(commands: &Commands, how: &EndOfLease, timing: Timing) -> Result<(), String> {
-    let mut failed = String::new();
+pub async fn end(
+    commands: &Commands,
+    how: &EndOfLease,
+    timing: Timing,
+) -> Result<(), Failures<AttemptError>> {
+    let mut failures = Vec::new();
     if let EndOfLease::Delete { endpoint, server, token } = how {
         match delete(commands, endpoint, *server, token, timing.retry).await {
             Ok(()) => tokio::time::sleep(timing.deletion).await,
-            Err(message) => failed = format!("{message}; "),
+            Err(error) => failures.push(AttemptError::NotDeleted(error)),
         }
     }
-    match commands.run("systemctl", &["poweroff"], b"", POWER_OFF).await {
-        Ok(ended) if ended.success() => return Ok(()),
-        Ok(ended) => failed.push_str(&ended.output),
-        Err(error) => failed.push_str(&error.to_string()),
+    let programs: [(&str, &[&str]); 2] = [("systemctl", &["poweroff"]), ("poweroff", &[])];
+    for (program, arguments) in programs {
+        match commands.run(program, arguments, b"", POWER_OFF).await {
+            Ok(ended) if ended.success() => return Ok(()),
+            Ok(ended) => {
+                failures.push(AttemptError::NotPoweredOff(CommandError::Failed(ended.output)));
+            }
+            Err(error) => failures.push(AttemptError::NotPoweredOff(error.into())),
+        }
     }
-    match commands.run("poweroff", &[], b"", POWER_OFF).await {
-        Ok(ended) if ended.success() => Ok(()),
-        Ok(ended) => Err(format!("{failed}; {}", ended.output)),
-        Err(error) => Err(format!("{failed}; {error}")),
-    }
+    Err(Failures(failures))
 }
 
 async fn delete(
@@ -58,20 +74,20 @@ async fn delete(
     server: u64,
     token: &str,
     retry: Duration,
-) -> Result<(), String> {
+) -> Result<(), CommandError> {
     let config = curl_config(endpoint, server, token);
-    let mut failure = String::new();
+    let mut failure = CommandError::Failed(String::new());
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             tokio::time::sleep(retry * (1 << (attempt - 1))).await;
         }
         match commands.run("curl", &["--config", "-"], config.as_bytes(), REQUEST).await {
             Ok(ended) if ended.success() => return Ok(()),
-            Ok(ended) => failure = ended.output.replace(token, "…"),
-            Err(error) => failure = error.to_string(),
+            Ok(ended) => failure = CommandError::Failed(ended.output.replace(token, "…")),
+            Err(error) => failure = error.into(),
         }
     }
-    Err(format!("the machine could not delete itself: {failure}"))
+    Err(failure)
 }
 
 /// The configuration that `curl --config -` reads from standard input: every process of the machine
@@ -89,6 +105,8 @@ fn curl_config(endpoint: &str, server: u64, token: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use agent_proto::with_causes;
+
     use super::*;
     use crate::test_machine::TestMachine;
 
@@ -126,6 +144,16 @@ mod tests {
         end(&rig.machine().commands, &delete_order(), FAST).await.unwrap();
         let curl = "curl --config -";
         assert_eq!(rig.log(), [curl, curl, curl, curl, curl, "systemctl poweroff"]);
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_cannot_end_reports_each_attempt() {
+        let rig = rig("echo boom >&2; exit 22");
+        rig.program("systemctl", "echo no systemd >&2; exit 1");
+        rig.program("poweroff", "echo not permitted >&2; exit 1");
+        let error = end(&rig.machine().commands, &delete_order(), FAST).await.unwrap_err();
+        let expected = "the machine could not delete itself: boom; no systemd; not permitted";
+        assert_eq!(with_causes(&error), expected);
     }
 
     #[tokio::test]

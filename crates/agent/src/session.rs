@@ -291,7 +291,10 @@ impl Session {
                     let _ = start_resident::ask(&self.machine.paths, &Call::EndOfLease(end)).await;
                 }
             }
-            Err(message) => log::error(&format!("the resident agent did not start: {message}")),
+            Err(error) => {
+                let causes = agent_proto::with_causes(&error);
+                log::error(&format!("the resident agent did not start: {causes}"));
+            }
         }
     }
 

@@ -249,4 +249,21 @@ mod tests {
         assert!(!SCRIPT.contains('\''));
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
+
+    #[test]
+    fn a_failed_start_is_shown_with_its_status_and_causes() {
+        let failed = |status| StartError::Failed { status, stderr: "no room".to_owned() };
+        let shown = |error: StartError| agent_proto::with_causes(&error);
+        assert_eq!(shown(failed(Some(126))), "the agent did not start (status 126): no room");
+        assert_eq!(shown(failed(None)), "the agent did not start: no room");
+        let refused = ChannelError::Refused("AdministrativelyProhibited".to_owned());
+        assert_eq!(
+            shown(StartError::NoCommands(refused)),
+            "the host runs no commands: AdministrativelyProhibited"
+        );
+        let ended = ChannelError::Dead("no answer for 6 s".to_owned());
+        assert_eq!(shown(StartError::Ended(ended)), "no answer for 6 s");
+        let upload = StartError::Upload(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(shown(upload), "the agent could not be uploaded: broken pipe");
+    }
 }

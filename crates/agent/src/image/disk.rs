@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::events::{self, Events};
 use super::failure::Failure;
 use super::feed::{self, PIECE};
-use crate::commands::PATH;
+use crate::commands::{CommandError, PATH};
 
 /// The unit that is written or skipped, in bytes: file systems have zeros in such lengths, and
 /// disks discard hardly anything shorter.
@@ -89,22 +89,21 @@ impl Disk {
         );
         first
             .or_else(|_| self.blkdiscard(second))
-            .map_err(|message| self.failure("cannot be emptied", message))
+            .map_err(|error| self.failure("cannot be emptied", error))
     }
 
-    fn blkdiscard(&self, arguments: &[&str]) -> Result<(), String> {
+    fn blkdiscard(&self, arguments: &[&str]) -> Result<(), CommandError> {
         let mut command = Command::new("blkdiscard");
         let output = command
             .args(arguments)
             .arg(&self.path)
             .env("PATH", PATH)
             .stdin(Stdio::null())
-            .output()
-            .map_err(|error| error.to_string())?;
+            .output()?;
         if output.status.success() {
             Ok(())
         } else {
-            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+            Err(CommandError::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
         }
     }
 

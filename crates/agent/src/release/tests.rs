@@ -37,9 +37,24 @@ async fn a_second_release_unmounts_nothing() {
 async fn a_busy_mount_is_reported_and_the_mounts_below_stay() {
     let rig = TestMachine::new();
     rig.program("umount", "echo target is busy >&2; exit 32");
-    let message = release(&rig.machine()).await.unwrap_err();
+    let message = release(&rig.machine()).await.unwrap_err().to_string();
     assert!(message.contains("var/lib/docker could not be unmounted: target is busy"), "{message}");
     assert!(!rig.log().iter().any(|line| line.contains("mnt/dockbridge")), "{:?}", rig.log());
+}
+
+#[test]
+fn failed_steps_are_shown_in_order_with_their_causes() {
+    let source = CommandError::Failed("target is busy".to_owned());
+    let steps = vec![
+        StepError::StateNotSaved(io::Error::other("no room")),
+        StepError::NotRun { program: "sync", source: io::ErrorKind::TimedOut.into() },
+        StepError::StillMounted { path: "/mnt".into(), source },
+    ];
+    assert_eq!(
+        Failures(steps).to_string(),
+        "the volume's state could not be saved: no room; sync: timed out; \
+         /mnt could not be unmounted: target is busy"
+    );
 }
 
 #[tokio::test]
@@ -50,7 +65,7 @@ async fn a_unit_that_does_not_stop_keeps_the_mounts_and_a_missing_unit_does_not(
 
     let rig = TestMachine::new();
     rig.program("systemctl", "echo cannot; exit 1");
-    let message = release(&rig.machine()).await.unwrap_err();
+    let message = release(&rig.machine()).await.unwrap_err().to_string();
     assert_eq!(message, "docker.socket did not stop: cannot");
     assert!(!rig.log().iter().any(|line| line.starts_with("umount")), "{:?}", rig.log());
 }
