@@ -36,5 +36,5 @@ pub use last_state::LastKnown;
 pub use ledger::{Bill, Ledger, Month, Purpose, ServerBill, VolumeBill, books_of};
 pub use ownership::{Ownership, OwnershipError};
 pub use ports;
-pub use serve::{Daemon, DaemonError, Options};
+pub use serve::{Daemon, DaemonError, FirstLookError, Options};
 pub use status::clock_warning;

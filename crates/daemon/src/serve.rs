@@ -86,6 +86,17 @@ pub enum DaemonError {
     Refused(#[source] MachineError),
 }
 
+/// Why the cloud's first answer is missing. The daemon serves all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstLookError {
+    /// The cloud refused, or could not be reached.
+    #[error(transparent)]
+    Failed(MachineError),
+    /// It was not waited for any longer.
+    #[error("the cloud did not answer within {} ms", FIRST_LOOK.as_millis())]
+    TimedOut,
+}
+
 /// A daemon that owns its sockets and has asked the cloud.
 pub struct Daemon {
     options: Options,
@@ -93,7 +104,7 @@ pub struct Daemon {
     docker: tokio::net::UnixListener,
     proxies: Vec<TcpListener>,
     control: tokio::net::UnixListener,
-    found: Result<Option<Summary>, String>,
+    found: Result<Option<Summary>, FirstLookError>,
 }
 
 impl Daemon {
@@ -111,8 +122,8 @@ impl Daemon {
         let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
             Ok(Err(error)) if error.is_lasting() => return Err(DaemonError::Refused(error)),
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(machine::with_causes(&error)),
-            Err(_) => Err(format!("the cloud did not answer within {} ms", FIRST_LOOK.as_millis())),
+            Ok(Err(error)) => Err(FirstLookError::Failed(error)),
+            Err(_) => Err(FirstLookError::TimedOut),
         };
         let docker = ownership.listen(&options.socket)?;
         let control = ownership.listen(&control_socket(&options.socket))?;
@@ -120,8 +131,8 @@ impl Daemon {
     }
 
     /// What the cloud answered: a machine that will be taken over, or why it could not be asked.
-    pub fn found(&self) -> Result<Option<&Summary>, &str> {
-        self.found.as_ref().map(Option::as_ref).map_err(String::as_str)
+    pub fn found(&self) -> Result<Option<&Summary>, &FirstLookError> {
+        self.found.as_ref().map(Option::as_ref)
     }
 
     /// A warning if this computer's clock is wrong by the cloud's answer.
@@ -209,7 +220,7 @@ impl Daemon {
 /// What the daemon begins with, and its first state. A machine that is gone since the last daemon
 /// ran is entered in the ledger.
 fn begin(
-    found: &Result<Option<Summary>, String>,
+    found: &Result<Option<Summary>, FirstLookError>,
     last: &LastState,
     accounts: &mut Accounts,
     clock: &dyn Clock,

@@ -97,7 +97,8 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             say(&format!("A machine exists already: {}", super::server::describe(machine)))
         }
         Ok(None) => say("No machine yet: the first docker command creates one."),
-        Err(trouble) => {
+        Err(error) => {
+            let trouble = machine::with_causes(error);
             say(&format!("Cannot ask the cloud now ({trouble}); docker commands try again."))
         }
     }
