@@ -95,7 +95,7 @@ impl Fields {
         let labels: Option<Labels> = self.optional("labels");
         for (key, value) in labels.iter().flatten() {
             if let Err(problem) = labels::check(key, value) {
-                self.refuse("labels", problem);
+                self.refuse("labels", problem.to_string());
             }
         }
         labels

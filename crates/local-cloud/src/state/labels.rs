@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use thiserror::Error;
+
 pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Maximum length of a name or value.
@@ -13,27 +15,54 @@ const MAX_PREFIX: usize = 253;
 /// Keys with this prefix belong to the cloud itself.
 const RESERVED: &str = "hetzner.cloud";
 
-/// The problem of a label, if it has one.
-pub(crate) fn check(key: &str, value: &str) -> Result<(), String> {
+/// Why the cloud refuses a label.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum LabelError {
+    #[error("label key '{0}' is not correctly formatted")]
+    Key(String),
+    #[error("label key '{0}' has a reserved prefix")]
+    Reserved(String),
+    #[error("label value '{0}' is not correctly formatted")]
+    Value(String),
+}
+
+/// Why a text is not a selector.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum SelectorError {
+    #[error("nested parentheses")]
+    Nested,
+    #[error("unbalanced parentheses")]
+    Unbalanced,
+    #[error("no operator in '{0}'")]
+    NoOperator(String),
+    #[error("unknown operator '{0}'")]
+    Operator(String),
+    #[error(transparent)]
+    Key(#[from] LabelError),
+    #[error("value '{0}' is not correctly formatted")]
+    Value(String),
+}
+
+/// Whether the cloud accepts a label.
+pub(crate) fn check(key: &str, value: &str) -> Result<(), LabelError> {
     check_key(key)?;
     if key
         .split_once('/')
         .is_some_and(|(prefix, _)| prefix == RESERVED || prefix.ends_with(&format!(".{RESERVED}")))
     {
-        return Err(format!("label key '{key}' has a reserved prefix"));
+        return Err(LabelError::Reserved(key.to_owned()));
     }
     if !value.is_empty() && !is_name(value) {
-        return Err(format!("label value '{value}' is not correctly formatted"));
+        return Err(LabelError::Value(value.to_owned()));
     }
     Ok(())
 }
 
-fn check_key(key: &str) -> Result<(), String> {
-    let wrong = || format!("label key '{key}' is not correctly formatted");
+fn check_key(key: &str) -> Result<(), LabelError> {
     match key.split_once('/') {
         Some((prefix, name)) if is_prefix(prefix) && is_name(name) => Ok(()),
         None if is_name(key) => Ok(()),
-        _ => Err(wrong()),
+        _ => Err(LabelError::Key(key.to_owned())),
     }
 }
 
@@ -73,7 +102,7 @@ enum Term {
 impl Selector {
     /// Parses `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)` and `k notin (a,b)`, joined by
     /// commas.
-    pub(crate) fn parse(text: &str) -> Result<Selector, String> {
+    pub(crate) fn parse(text: &str) -> Result<Selector, SelectorError> {
         split_terms(text)?.into_iter().map(parse_term).collect::<Result<_, _>>().map(Selector)
     }
 
@@ -89,13 +118,13 @@ impl Selector {
 }
 
 /// Splits at the commas outside of parentheses.
-fn split_terms(text: &str) -> Result<Vec<&str>, String> {
+fn split_terms(text: &str) -> Result<Vec<&str>, SelectorError> {
     let (mut terms, mut start, mut inside) = (Vec::new(), 0, false);
     for (at, c) in text.char_indices() {
         match c {
-            '(' if inside => return Err("nested parentheses".to_owned()),
+            '(' if inside => return Err(SelectorError::Nested),
             '(' => inside = true,
-            ')' if !inside => return Err("unbalanced parentheses".to_owned()),
+            ')' if !inside => return Err(SelectorError::Unbalanced),
             ')' => inside = false,
             ',' if !inside => {
                 terms.push(&text[start..at]);
@@ -105,27 +134,27 @@ fn split_terms(text: &str) -> Result<Vec<&str>, String> {
         }
     }
     if inside {
-        return Err("unbalanced parentheses".to_owned());
+        return Err(SelectorError::Unbalanced);
     }
     terms.push(&text[start..]);
     Ok(terms)
 }
 
-fn parse_term(term: &str) -> Result<Term, String> {
+fn parse_term(term: &str) -> Result<Term, SelectorError> {
     let term = term.trim();
     if let Some(list) = term.strip_suffix(')') {
-        let (head, values) = list.split_once('(').ok_or("unbalanced parentheses")?;
+        let (head, values) = list.split_once('(').ok_or(SelectorError::Unbalanced)?;
         let (key, operator) = head
             .trim()
             .rsplit_once(char::is_whitespace)
-            .ok_or_else(|| format!("no operator in '{term}'"))?;
+            .ok_or_else(|| SelectorError::NoOperator(term.to_owned()))?;
         let values =
             values.split(',').map(|v| selector_value(v.trim())).collect::<Result<Vec<_>, _>>()?;
         let key = selector_key(key)?;
         return match operator {
             "in" => Ok(Term::In(key, values)),
             "notin" => Ok(Term::NotIn(key, values)),
-            other => Err(format!("unknown operator '{other}'")),
+            other => Err(SelectorError::Operator(other.to_owned())),
         };
     }
     if let Some((key, value)) = term.split_once("!=") {
@@ -140,16 +169,17 @@ fn parse_term(term: &str) -> Result<Term, String> {
     }
 }
 
-fn selector_key(key: &str) -> Result<String, String> {
+fn selector_key(key: &str) -> Result<String, SelectorError> {
     let key = key.trim();
-    check_key(key).map(|()| key.to_owned())
+    check_key(key)?;
+    Ok(key.to_owned())
 }
 
-fn selector_value(value: &str) -> Result<String, String> {
+fn selector_value(value: &str) -> Result<String, SelectorError> {
     if value.is_empty() || is_name(value) {
         Ok(value.to_owned())
     } else {
-        Err(format!("value '{value}' is not correctly formatted"))
+        Err(SelectorError::Value(value.to_owned()))
     }
 }
 
@@ -204,6 +234,26 @@ mod tests {
         ] {
             assert!(Selector::parse(text).is_err(), "{text:?} was accepted");
         }
+    }
+
+    #[test]
+    fn a_refusal_names_what_is_wrong() {
+        for (text, expected) in [
+            ("a in ((b))", "nested parentheses"),
+            ("a in (b", "unbalanced parentheses"),
+            ("(b)", "no operator in '(b)'"),
+            ("a like (b)", "unknown operator 'like'"),
+            ("-a", "label key '-a' is not correctly formatted"),
+            ("a=b c", "value 'b c' is not correctly formatted"),
+        ] {
+            assert_eq!(Selector::parse(text).unwrap_err().to_string(), expected, "{text}");
+        }
+        let refused = |key, value| check(key, value).unwrap_err().to_string();
+        assert_eq!(refused("a", "-"), "label value '-' is not correctly formatted");
+        assert_eq!(
+            refused("hetzner.cloud/x", "v"),
+            "label key 'hetzner.cloud/x' has a reserved prefix"
+        );
     }
 
     #[test]
