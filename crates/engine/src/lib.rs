@@ -1,9 +1,9 @@
 //! A client of the Docker Engine API: the calls and the fields that dockbridge uses, and how the
 //! API spells names, booleans and versions.
 //!
-//! Each call uses a stream of its own, which a [`Connector`] opens. Sizes are limited here, times by
-//! the caller. It must not know what carries the bytes, or what an answer means for a machine or for
-//! this computer. The gateway's requests pass through the gateway and are none of these calls.
+//! Each call uses a stream of its own, which a [`Connector`] opens. Sizes are limited here, times
+//! by the caller. It must not know what carries the bytes, or what an answer means for a machine or
+//! for this computer. Requests of the gateway's clients are none of these calls.
 
 #![forbid(unsafe_code)]
 
