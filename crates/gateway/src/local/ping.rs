@@ -16,11 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::{ApiVersion, Version, strip_version};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http::{Method, Response, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
-use tokio_util::task::AbortOnDropHandle;
 use tunnel::{OpenError, Stream};
 
 use crate::error::Error;
@@ -283,13 +281,8 @@ pub(crate) async fn learn(
 
 /// The headers with which an engine identifies itself.
 async fn ping(stream: Stream) -> Option<HeaderMap> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
-    // The request reports its error.
-    let _connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
-    let request =
-        Request::get("/_ping").header(header::HOST, "docker").body(Empty::<Bytes>::new()).ok()?;
-    let response = sender.send_request(request).await.ok()?;
+    let request = engine::request(Method::GET, Uri::from_static("/_ping"));
+    let response = engine::send(stream, request).await.ok()?;
     response.status().is_success().then(|| response.headers().clone())
 }
 
