@@ -124,6 +124,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_container_that_does_not_start_is_reported_with_dockers_message() {
+        let stopped = Stopped { id: "broken", policy: "always", created: "" };
+        let rig = TestMachine::new().with_containers(&[], &[stopped]).await;
+        remember(&rig.machine(), &["broken".to_owned()]).unwrap();
+        let message = "broken: the engine answered 500 Internal Server Error: driver failed";
+        let failed = Reply::Resumed { started: Vec::new(), failed: vec![message.to_owned()] };
+        assert_eq!(resume(&rig.machine(), false).await, failed);
+    }
+
+    #[tokio::test]
     async fn after_a_power_cut_the_list_from_the_engines_files_is_used() {
         let rig = TestMachine::new().with_containers(&[], STOPPED).await;
         std::fs::write(rig.paths().ran_unreleased, "bbb\n../no id\n").unwrap();
