@@ -1,7 +1,7 @@
 //! The calls that dockbridge makes, and how their answers are read.
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -116,7 +116,7 @@ impl<C: Connector> Client<C> {
 
     /// Sends a request. Returns the body of a success, unread.
     async fn call(&self, method: Method, path: &str) -> Result<Body, Error> {
-        let uri = path.parse().map_err(|_| Error::Refused {
+        let uri: Uri = path.parse().map_err(|_| Error::Refused {
             status: StatusCode::BAD_REQUEST,
             message: format!("{path:?} is not a path of the Docker API"),
         })?;

@@ -211,8 +211,8 @@ async fn an_answer_that_is_cut_off_is_no_answer() {
     }
     for body in ["Content-Length: 3\r\n\r\n[]", "Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n"] {
         let answer = format!("HTTP/1.1 200 OK\r\n{body}").into_bytes();
-        let error = within(Peer::with([Script::Pieces(vec![answer])]).client().containers());
-        let error = error.await.unwrap_err();
+        let peer = Peer::with([Script::Pieces(vec![answer])]);
+        let error = within(peer.client().containers()).await.unwrap_err();
         assert!(matches!(error, Error::Body(_)), "{body:?}: {error:?}");
     }
 }
