@@ -5,13 +5,14 @@
 //! request those without any policy.
 
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use agent_proto::Reply;
+use engine::ContainerInspect;
 
-use crate::docker::Inspected;
 use crate::machine::Machine;
 
 /// How long one container may take to start: its network and mounts are slow on a machine that has
@@ -38,7 +39,7 @@ pub async fn resume(machine: &Machine, all: bool) -> Reply {
     let mut found = Vec::new();
     for id in ran {
         // A container that no longer exists was removed when it ended.
-        found.extend(machine.docker.inspect(&id).await.ok());
+        found.extend(machine.docker.inspect(&id).await);
     }
     // The oldest first: others may depend on it.
     found.sort_by(|one, other| one.created.cmp(&other.created));
@@ -46,10 +47,10 @@ pub async fn resume(machine: &Machine, all: bool) -> Reply {
     for container in
         found.iter().filter(|container| !container.state.running && (all || has_policy(container)))
     {
-        let name = container.name.trim_start_matches('/').to_owned();
+        let name = container.name().to_owned();
         match tokio::time::timeout(START, machine.docker.start(&container.id)).await {
             Ok(Ok(())) => started.push(name),
-            Ok(Err(error)) => failed.push(format!("{name}: {error}")),
+            Ok(Err(error)) => failed.push(format!("{name}: {}", with_cause(&error))),
             Err(_) => failed.push(format!("{name}: it did not start within {} s", START.as_secs())),
         }
     }
@@ -57,7 +58,11 @@ pub async fn resume(machine: &Machine, all: bool) -> Reply {
     Reply::Resumed { started, failed }
 }
 
-fn has_policy(container: &Inspected) -> bool {
+fn with_cause(error: &engine::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+fn has_policy(container: &ContainerInspect) -> bool {
     !matches!(container.host_config.restart_policy.name.as_str(), "" | "no")
 }
 
@@ -116,6 +121,16 @@ mod tests {
     async fn on_request_all_containers_are_started() {
         let rig = rig().await;
         assert_eq!(resume(&rig.machine(), true).await, resumed(&["bbb", "aaa", "ccc"]));
+    }
+
+    #[tokio::test]
+    async fn a_container_that_does_not_start_is_reported_with_dockers_message() {
+        let stopped = Stopped { id: "broken", policy: "always", created: "" };
+        let rig = TestMachine::new().with_containers(&[], &[stopped]).await;
+        remember(&rig.machine(), &["broken".to_owned()]).unwrap();
+        let message = "broken: the engine answered 500 Internal Server Error: driver failed";
+        let failed = Reply::Resumed { started: Vec::new(), failed: vec![message.to_owned()] };
+        assert_eq!(resume(&rig.machine(), false).await, failed);
     }
 
     #[tokio::test]

@@ -89,7 +89,7 @@ impl TestMachine {
     }
 
     /// Adds a dockerd with these containers. The id of a running one's process follows a dash in
-    /// its name.
+    /// its name. Containers whose id begins with `broken` do not start.
     pub async fn with_containers(self, containers: &[&str], stopped: &[Stopped]) -> Self {
         let listener = UnixListener::bind(self.paths().docker_socket).unwrap();
         let list: Vec<_> = containers.iter().map(|id| serde_json::json!({ "Id": id })).collect();
@@ -133,7 +133,10 @@ impl TestMachine {
                         let (id, verb) =
                             path.trim_start_matches("/containers/").split_once('/').unwrap();
                         append(&log, &format!("{verb} {id}"));
-                        ("204 No Content", "")
+                        match id.starts_with("broken") {
+                            true => ("500 Internal Server Error", r#"{"message":"driver failed"}"#),
+                            false => ("204 No Content", ""),
+                        }
                     }
                 };
                 let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}", body.len());

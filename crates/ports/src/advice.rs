@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::docker::Inspected;
-use crate::publication::{Here, PortBinding, PortMap, Publication, publications};
+use engine::{ContainerInspect, PortBinding, PortMap};
+
+use crate::publication::{Here, Publication, publications};
 
 /// The ports that a container publishes, which are fixed when it is created.
 #[derive(Debug, Clone)]
@@ -20,14 +21,14 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn of(inspected: &Inspected, here: Here) -> Self {
+    pub(crate) fn of(inspected: &ContainerInspect, here: Here) -> Self {
         let published = inspected.host_config.publishes();
         let bindings =
             inspected.host_config.port_bindings.clone().filter(|_| published).unwrap_or_default();
         let is_open = |binding: &PortBinding| !matches!(binding.host_port.parse::<u16>(), Ok(1..));
         Self {
             id: inspected.id.clone(),
-            name: inspected.name.trim_start_matches('/').to_owned(),
+            name: inspected.name().to_owned(),
             chooses: (published && inspected.host_config.publish_all_ports)
                 || bindings.values().flatten().flatten().any(is_open),
             publications: publications(&bindings, here, None),

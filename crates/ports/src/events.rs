@@ -1,18 +1,8 @@
-//! The engine's events: which containers changed, and whether services did.
+//! What the engine's events change: which containers, and whether services did.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
+use std::collections::BTreeSet;
 
-use bytes::BytesMut;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use serde::Deserialize;
-use tokio_util::task::AbortOnDropHandle;
-
-use crate::engine_error::EngineError;
-
-/// The largest event, in bytes: about 1 KB is usual, labels make it longer.
-const MAX_EVENT: usize = 1 << 20;
+use engine::{Error, Event};
 
 /// `{"type":["container","network","service"],"event":["start","die","destroy","rename","connect",
 /// "disconnect","create","update","remove"]}`, percent-encoded. A pause is not included: a paused
@@ -32,93 +22,36 @@ pub(crate) struct Changes {
     pub(crate) services: bool,
 }
 
-/// The engine's event stream.
-pub(crate) struct Events {
-    body: Incoming,
-    buffer: BytesMut,
-    _connection: AbortOnDropHandle<()>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Event {
-    #[serde(default, rename = "Type")]
-    kind: String,
-    #[serde(default)]
-    action: String,
-    actor: Actor,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Actor {
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(default)]
-    attributes: BTreeMap<String, String>,
-}
-
-impl Event {
-    fn add_to(mut self, changes: &mut Changes) {
-        match self.kind.as_str() {
-            "service" => changes.services = true,
-            _ if matches!(self.action.as_str(), "create" | "update" | "remove") => {}
+impl Changes {
+    fn add(&mut self, mut event: Event) {
+        match event.kind.as_str() {
+            "service" => self.services = true,
+            _ if matches!(event.action.as_str(), "create" | "update" | "remove") => {}
             // The event names the network, and the container in its attributes.
-            "network" => changes.containers.extend(self.actor.attributes.remove("container")),
-            _ => drop(changes.containers.insert(self.actor.id)),
+            "network" => self.containers.extend(event.actor.attributes.remove("container")),
+            _ => drop(self.containers.insert(event.actor.id)),
         }
     }
 }
 
+/// The engine's event stream.
+pub(crate) struct Events(engine::Events);
+
 impl Events {
-    pub(crate) fn new(body: Incoming, connection: AbortOnDropHandle<()>) -> Self {
-        Self { body, buffer: BytesMut::new(), _connection: connection }
+    pub(crate) fn new(events: engine::Events) -> Self {
+        Self(events)
     }
 
     /// Waits for changes; changes that arrived meanwhile are merged. `None` when the engine ends
     /// the stream. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Option<Changes>, EngineError> {
-        loop {
-            let changes = self.parse()?;
+    pub(crate) async fn next(&mut self) -> Result<Option<Changes>, Error> {
+        while let Some(events) = self.0.next().await? {
+            let mut changes = Changes::default();
+            events.into_iter().for_each(|event| changes.add(event));
             if changes.services || !changes.containers.is_empty() {
                 return Ok(Some(changes));
             }
-            if self.buffer.len() > MAX_EVENT {
-                return Err(EngineError::Body("an event of more than 1 MiB".into()));
-            }
-            match Pin::new(&mut self.body).frame().await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(EngineError::Exchange(error)),
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
-                }
-            }
         }
-    }
-
-    /// Takes complete events out of the buffer and leaves a partial one. Chunks need not end where
-    /// events do.
-    fn parse(&mut self) -> Result<Changes, EngineError> {
-        let mut changes = Changes::default();
-        let mut events = serde_json::Deserializer::from_slice(&self.buffer).into_iter::<Event>();
-        let mut read = 0;
-        loop {
-            match events.next() {
-                Some(Ok(event)) => {
-                    event.add_to(&mut changes);
-                    read = events.byte_offset();
-                }
-                Some(Err(error)) if error.is_eof() => break,
-                Some(Err(error)) => return Err(EngineError::Decode(error)),
-                None => {
-                    read = self.buffer.len();
-                    break;
-                }
-            }
-        }
-        drop(self.buffer.split_to(read));
-        Ok(changes)
+        Ok(None)
     }
 }

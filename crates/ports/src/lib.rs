@@ -16,7 +16,6 @@ mod advice;
 mod closable;
 mod counters;
 mod docker;
-mod engine_error;
 mod events;
 mod forward;
 mod listen;
@@ -25,6 +24,7 @@ mod listening;
 mod manual;
 mod openings;
 mod options;
+mod own_address;
 mod placement;
 mod ports;
 mod publication;
@@ -45,7 +45,6 @@ pub use api::{
     ByHand, EndedConnection, Local, NotAForward, PortState, PortStatus, Protocol, Remote, Traffic,
     UnknownProtocol,
 };
-pub use engine_error::EngineError;
 pub use manual::AddError;
 pub use options::Options;
 pub use ports::Ports;

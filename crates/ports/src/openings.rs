@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use engine::bare_name;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,7 @@ pub(crate) struct Opening {
 
 impl Opening {
     fn is_of(&self, reference: &str) -> bool {
-        let reference = reference.trim_start_matches('/');
+        let reference = bare_name(reference);
         self.name == reference || (!reference.is_empty() && self.id.starts_with(reference))
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use engine::{ContainerInspect, ContainerSummary, Error};
 use futures::stream::{self, TryStreamExt};
 use lifecycle::Activity;
 use tokio::sync::Semaphore;
@@ -13,15 +14,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tunnel::Connector;
 
-use crate::docker::{Engine, Inspected, Listed, OwnAddress};
-use crate::engine_error::EngineError;
+use crate::docker::Engine;
 use crate::listen;
 use crate::listeners::{Environment, Opened, State};
 use crate::listening::Listening;
 use crate::openings::Openings;
 use crate::options::Options;
+use crate::own_address::OwnAddress;
 use crate::publication::{Container, Here, publications};
 use crate::status;
+use crate::swarm::as_container;
 use crate::table::Ticket;
 use api::PortStatus;
 
@@ -63,11 +65,11 @@ impl Ports {
     ///
     /// # Errors
     /// If the engine cannot be queried; the caller decides when to retry.
-    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), EngineError> {
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), Error> {
         shutdown.run_until_cancelled(self.follow()).await.unwrap_or(Ok(()))
     }
 
-    async fn follow(&self) -> Result<(), EngineError> {
+    async fn follow(&self) -> Result<(), Error> {
         // Events first, so that changes during the list are not lost.
         let mut events = self.engine().events().await?;
         self.resync().await?;
@@ -164,7 +166,7 @@ impl Ports {
         list
     }
 
-    async fn resync(&self) -> Result<(), EngineError> {
+    async fn resync(&self) -> Result<(), Error> {
         let ticket = self.state().table.ask();
         match self.running().await {
             Ok(running) => {
@@ -183,14 +185,14 @@ impl Ports {
     }
 
     /// Inspects one container and updates its listeners. Returns its full id if it exists.
-    pub(crate) async fn refresh(&self, reference: &str) -> Result<String, EngineError> {
+    pub(crate) async fn refresh(&self, reference: &str) -> Result<String, Error> {
         let query = Query::new(self);
         let inspected = self.engine().inspect(reference).await?;
         let id = inspected.as_ref().map_or(reference, |inspected| inspected.id.as_str()).to_owned();
         let bridged = match &inspected {
             Some(inspected)
                 if inspected.state.running
-                    && matches!(inspected.address(), OwnAddress::Overlay(_)) =>
+                    && matches!(inspected_address(inspected), OwnAddress::Overlay(_)) =>
             {
                 self.engine().gateway_bridge().await?.remove(&id)
             }
@@ -217,23 +219,24 @@ impl Ports {
     }
 
     /// All containers and services that publish ports or may have manual forwards.
-    async fn running(&self) -> Result<Vec<Container>, EngineError> {
+    async fn running(&self) -> Result<Vec<Container>, Error> {
         let (listed, services) =
             futures::try_join!(self.engine().list(), self.engine().services())?;
         let overlays =
-            listed.iter().any(|listed| matches!(listed.address(), OwnAddress::Overlay(_)));
+            listed.iter().any(|listed| matches!(listed_address(listed), OwnAddress::Overlay(_)));
         let bridged =
             if overlays { self.engine().gateway_bridge().await? } else { BTreeMap::new() };
         let containers = listed.iter().map(|listed| self.listed(listed, bridged.get(&listed.id)));
         Ok(containers
-            .chain(services.iter().map(|service| service.as_container(self.here())))
+            .chain(services.iter().map(|service| as_container(service, self.here())))
             .collect())
     }
 
-    fn listed(&self, listed: &Listed, bridged: Option<&IpAddr>) -> Container {
-        let address = listed.address().with(bridged);
+    fn listed(&self, listed: &ContainerSummary, bridged: Option<&IpAddr>) -> Container {
+        let address = listed_address(listed).with(bridged);
         let publications = publications(&listed.port_map(), self.here(), address);
-        Container { id: listed.id.clone(), name: listed.name().to_owned(), publications, address }
+        let name = listed.name().unwrap_or(&listed.id).to_owned();
+        Container { id: listed.id.clone(), name, publications, address }
     }
 
     /// Waits for the openings in progress, 10 s at most: those of one container (by id, the
@@ -257,6 +260,14 @@ impl Ports {
     }
 }
 
+fn listed_address(listed: &ContainerSummary) -> OwnAddress {
+    OwnAddress::of(&listed.host_config, &listed.network_settings)
+}
+
+fn inspected_address(inspected: &ContainerInspect) -> OwnAddress {
+    OwnAddress::of(&inspected.host_config, &inspected.network_settings)
+}
+
 /// A query to the engine about one container. Without an answer it abandons its ticket.
 struct Query<'a> {
     ports: &'a Ports,
@@ -268,14 +279,15 @@ impl<'a> Query<'a> {
         Self { ports, ticket: Some(ports.state().table.ask()) }
     }
 
-    fn answered(mut self, id: &str, inspected: Option<Inspected>, bridged: Option<&IpAddr>) {
+    fn answered(mut self, id: &str, inspected: Option<ContainerInspect>, bridged: Option<&IpAddr>) {
         let Some(ticket) = self.ticket.take() else { return };
         let running = inspected.filter(|inspected| inspected.state.running).map(|inspected| {
-            let address = inspected.address().with(bridged);
+            let address = inspected_address(&inspected).with(bridged);
+            let name = inspected.name().to_owned();
             let ports = inspected.network_settings.ports.unwrap_or_default();
             Container {
                 publications: publications(&ports, self.ports.here(), address),
-                name: inspected.name.trim_start_matches('/').to_owned(),
+                name,
                 id: inspected.id,
                 address,
             }

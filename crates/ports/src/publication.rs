@@ -1,30 +1,16 @@
 //! Translates Docker's port bindings to local addresses: where to listen here, and the destination
 //! on the machine.
 //!
-//! It knows Docker's JSON and the bind address; it opens nothing.
+//! It knows Docker's bindings and the bind address; it opens nothing.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use api::{Protocol, Remote};
-use serde::Deserialize;
+use engine::PortMap;
 
 use crate::address::Address;
-
-/// `PortBindings` and `NetworkSettings.Ports` of the Engine API: container port, such as `80/tcp`,
-/// to bindings of the host.
-pub(crate) type PortMap = BTreeMap<String, Option<Vec<PortBinding>>>;
-
-/// One binding of the Engine API. An empty host port, or `0`, asks for any free one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct PortBinding {
-    #[serde(default)]
-    pub(crate) host_ip: String,
-    #[serde(default)]
-    pub(crate) host_port: String,
-}
 
 /// A running container and what it publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,17 +7,17 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use engine::{ContainerInspect, PortMap};
 use thiserror::Error;
 
 use crate::address::Address;
 use crate::advice::Asked;
-use crate::docker::Inspected;
 use crate::listen::{TAKEN, reason};
 use crate::listening::{Listening, Slot};
 use crate::openings::Opening;
 use crate::placement::NotPlaced;
 use crate::ports::Ports;
-use crate::publication::{Claim, Container, PortMap, Publication};
+use crate::publication::{Claim, Container, Publication};
 use api::Protocol;
 
 /// Appended to dockerd's message if a number that was free on the machine is in use here.
@@ -191,7 +191,7 @@ impl Reservation {
         self.asked.take()
     }
 
-    async fn take_all(&mut self, inspected: Inspected) -> Result<(), Conflict> {
+    async fn take_all(&mut self, inspected: ContainerInspect) -> Result<(), Conflict> {
         let asked = Asked::of(&inspected, self.ports.here());
         let (id, name, requested) =
             (asked.id.clone(), asked.name.clone(), asked.publications.clone());

@@ -4,70 +4,32 @@
 //! The table treats a service as a container of its own. Ports that a service publishes in host
 //! mode are those of its tasks' containers.
 
-use serde::Deserialize;
+use engine::{PortBinding, PortMap, Service};
 
-use crate::publication::{Container, Here, PortBinding, PortMap, publications};
+use crate::publication::{Container, Here, publications};
 
-/// The parts of an entry of `GET /services` that concern ports.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Service {
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(rename = "Spec")]
-    spec: Spec,
-    #[serde(default, rename = "Endpoint")]
-    endpoint: Endpoint,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Spec {
-    name: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Endpoint {
-    #[serde(default)]
-    ports: Option<Vec<Port>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Port {
-    protocol: String,
-    target_port: u16,
-    #[serde(default)]
-    published_port: u16,
-    #[serde(default)]
-    publish_mode: String,
-}
-
-impl Service {
-    /// The service as the table's container. The ingress network has each number in both families.
-    pub(crate) fn as_container(&self, here: Here) -> Container {
-        let mut ports = PortMap::new();
-        for port in self.endpoint.ports.iter().flatten().filter(|port| port.publish_mode != "host")
-        {
-            let bindings = ports
-                .entry(format!("{}/{}", port.target_port, port.protocol))
-                .or_default()
-                .get_or_insert_default();
-            let host_port = port.published_port.to_string();
-            bindings.extend(["0.0.0.0", "::"].map(|host| PortBinding {
-                host_ip: host.to_owned(),
-                host_port: host_port.clone(),
-            }));
-        }
-        // It sorts after all container ids, which are hexadecimal, so that a container's name comes
-        // first.
-        let id = format!("service {}", self.id);
-        Container {
-            id,
-            name: self.spec.name.clone(),
-            publications: publications(&ports, here, None),
-            address: None,
-        }
+/// The service as the table's container. The ingress network has each number in both families.
+pub(crate) fn as_container(service: &Service, here: Here) -> Container {
+    let mut ports = PortMap::new();
+    for port in service.ingress_ports() {
+        let bindings = ports
+            .entry(format!("{}/{}", port.target_port, port.protocol))
+            .or_default()
+            .get_or_insert_default();
+        let host_port = port.published_port.to_string();
+        bindings.extend(
+            ["0.0.0.0", "::"]
+                .map(|host| PortBinding { host_ip: host.to_owned(), host_port: host_port.clone() }),
+        );
+    }
+    // It sorts after all container ids, which are hexadecimal, so that a container's name comes
+    // first.
+    let id = format!("service {}", service.id);
+    Container {
+        id,
+        name: service.name().to_owned(),
+        publications: publications(&ports, here, None),
+        address: None,
     }
 }
 
@@ -83,7 +45,7 @@ mod tests {
             {"Protocol":"udp","TargetPort":53,"PublishedPort":30000}]}}"#;
         let service: Service = serde_json::from_str(service).unwrap();
         let here = Here { bind: std::net::Ipv4Addr::LOCALHOST.into(), has: |_| false };
-        let container = service.as_container(here);
+        let container = as_container(&service, here);
         let described = container
             .publications
             .iter()

@@ -18,6 +18,7 @@ use crate::listening::{Listening, Manual, Open, Slot};
 use crate::publication::{Claim, Container};
 use crate::rules::Rules;
 use api::Remote;
+use engine::bare_name;
 
 use owners::Owners;
 
@@ -228,7 +229,7 @@ impl Table {
 
     fn running(&self, reference: &str) -> Option<&Container> {
         let running = || self.containers.values().filter_map(|entry| entry.running.as_ref());
-        let reference = reference.trim_start_matches('/');
+        let reference = bare_name(reference);
         running()
             .find(|container| container.id == reference || container.name == reference)
             .or_else(|| {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use engine::Body;
 use futures::StreamExt as _;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited, StreamBody};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::time::sleep;
 use tunnel::{Class, Destination};
@@ -29,8 +29,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// In bytes. An event has about 1 KiB; labels make it longer.
 const MAX_EVENT: usize = 1 << 20;
 
-type Driver = futures::future::BoxFuture<'static, ()>;
-
 struct Following {
     status: Arc<dyn EngineStatus>,
     /// As the client sent it.
@@ -43,7 +41,8 @@ struct Following {
     fresh: bool,
     /// Events until this time were passed on before the stream went on.
     passed_until: Option<i128>,
-    open: Option<(Incoming, Option<Driver>)>,
+    /// The engine's stream.
+    open: Option<Body>,
     /// The beginning of a line.
     partial: BytesMut,
     /// The client's request is in flight until this is dropped.
@@ -78,20 +77,16 @@ pub(crate) async fn follow(
     *response.headers_mut() = known;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if following.status.state() == EngineState::Up
-        && let Ok((parts, body, driver)) = following.ask(following.uri.clone()).await
+        && let Ok(answered) = following.ask(following.uri.clone()).await
     {
-        let mut parts = parts;
+        let (mut parts, body) = answered.into_parts();
         parts.headers.remove(http::header::CONNECTION);
         if parts.status != StatusCode::OK {
-            let body = Limited::new(body, MAX_HEAD).collect();
-            let (body, ()) = futures::join!(body, driver);
+            let body = Limited::new(body, MAX_HEAD).collect().await.map_err(Error::Unreadable)?;
             parts.headers.remove(http::header::TRANSFER_ENCODING);
-            return Ok(Response::from_parts(
-                parts,
-                ResponseBody::whole(body.map_err(Error::Unreadable)?.to_bytes()),
-            ));
+            return Ok(Response::from_parts(parts, ResponseBody::whole(body.to_bytes())));
         }
-        following.open = Some((body, Some(driver)));
+        following.open = Some(body);
         response = Response::from_parts(parts, ());
     }
     let events = futures::stream::unfold(following, async |mut following| {
@@ -100,32 +95,15 @@ pub(crate) async fn follow(
     Ok(response.map(|()| ResponseBody::streamed(StreamBody::new(events.boxed()))))
 }
 
-type Answered =
-    Result<(http::response::Parts, Incoming, Driver), Box<dyn std::error::Error + Send + Sync>>;
+type Answered = Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>>;
 
 async fn ask(status: Arc<dyn EngineStatus>, uri: Uri, accept: Option<HeaderValue>) -> Answered {
     let stream = status.open(Destination::Docker, Class::Interactive).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let mut driver: Driver = Box::pin(async move {
-        // Reading the body reports its error.
-        let _ = connection.await;
-    });
-    let mut request = Request::get(uri).header(HOST, "docker").body(Empty::<Bytes>::new())?;
+    let mut request = engine::request(Method::GET, uri);
     if let Some(accept) = accept {
         request.headers_mut().insert(ACCEPT, accept);
     }
-    let response = {
-        let answer = sender.send_request(request);
-        tokio::pin!(answer);
-        tokio::select! {
-            response = &mut answer => response?,
-            () = &mut driver => answer.await?,
-        }
-    };
-    let (parts, body) = response.into_parts();
-    // The sender is dropped: the connection ends with this answer.
-    Ok((parts, body, driver))
+    Ok(engine::send(stream, request).await?)
 }
 
 impl Following {
@@ -136,23 +114,11 @@ impl Following {
     /// The next whole lines. `None` when an engine refuses to go on.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let Some((body, driver)) = &mut self.open else {
+            let Some(body) = &mut self.open else {
                 self.reopen().await?;
                 continue;
             };
-            let frame = match driver {
-                Some(driving) => tokio::select! {
-                    biased;
-                    frame = body.frame() => frame,
-                    () = driving => {
-                        // The rest of the body is still read.
-                        *driver = None;
-                        continue;
-                    }
-                },
-                None => body.frame().await,
-            };
-            match frame {
+            match body.frame().await {
                 Some(Ok(frame)) => {
                     let lines = frame.data_ref().map(|data| self.lines(data)).unwrap_or_default();
                     if !lines.is_empty() {
@@ -172,13 +138,13 @@ impl Following {
         loop {
             self.status.until_up().await;
             match self.ask(self.resumed()).await {
-                Ok((parts, body, driver)) if parts.status == StatusCode::OK => {
-                    self.open = Some((body, Some(driver)));
+                Ok(answered) if answered.status() == StatusCode::OK => {
+                    self.open = Some(answered.into_body());
                     self.passed_until = (!self.fresh).then_some(self.since);
                     return Some(());
                 }
-                Ok((parts, ..)) if parts.status.is_client_error() => {
-                    tracing::debug!(status = %parts.status, "the engine refuses events");
+                Ok(answered) if answered.status().is_client_error() => {
+                    tracing::debug!(status = %answered.status(), "the engine refuses events");
                     return None;
                 }
                 Ok(_) | Err(_) => sleep(RETRY_AFTER).await,

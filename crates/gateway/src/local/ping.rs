@@ -14,17 +14,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::{ApiVersion, Version, strip_version};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http::{Method, Response, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
-use tokio_util::task::AbortOnDropHandle;
 use tunnel::{OpenError, Stream};
 
 use crate::error::Error;
 use crate::rules::endpoint::WithoutMachine;
-use crate::rules::route::{ApiVersion, Route, strip_version};
+use crate::rules::route::Route;
 use crate::wire::limits::MAX_HEAD;
 use crate::wire::response_body::ResponseBody;
 
@@ -62,14 +61,6 @@ struct Known {
 struct Said {
     headers: Vec<(String, String)>,
     body: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct VersionBody {
-    api_version: Option<String>,
-    #[serde(rename = "MinAPIVersion")]
-    min_api_version: Option<String>,
 }
 
 impl EngineIdentity {
@@ -257,11 +248,7 @@ impl EngineIdentity {
 impl Known {
     fn offers(&self, version: ApiVersion) -> bool {
         let Some(said) = &self.version else { return false };
-        let Ok(body) = serde_json::from_str::<VersionBody>(&said.body) else { return false };
-        let highest = body.api_version.as_deref().and_then(ApiVersion::parse);
-        let lowest = body.min_api_version.as_deref().and_then(ApiVersion::parse);
-        highest.is_some_and(|highest| version <= highest)
-            && lowest.is_some_and(|lowest| version >= lowest)
+        serde_json::from_str(&said.body).is_ok_and(|offered: Version| offered.offers(version))
     }
 }
 
@@ -294,13 +281,8 @@ pub(crate) async fn learn(
 
 /// The headers with which an engine identifies itself.
 async fn ping(stream: Stream) -> Option<HeaderMap> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
-    // The request reports its error.
-    let _connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
-    let request =
-        Request::get("/_ping").header(header::HOST, "docker").body(Empty::<Bytes>::new()).ok()?;
-    let response = sender.send_request(request).await.ok()?;
+    let request = engine::request(Method::GET, Uri::from_static("/_ping"));
+    let response = engine::send(stream, request).await.ok()?;
     response.status().is_success().then(|| response.headers().clone())
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use engine::is_true;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Uri};
 use lifecycle::Moment;
@@ -14,7 +15,6 @@ use serde_json::{Value, json};
 
 use crate::engine_status::EngineState;
 use crate::rules::endpoint::Stale;
-use crate::rules::route::is_true;
 use crate::wire::response_body::ResponseBody;
 
 /// One response, in bytes: 4,000 containers.

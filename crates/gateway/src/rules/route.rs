@@ -1,7 +1,6 @@
 //! How one request is treated: its row of the table, with what its query and length say.
 
-use std::fmt;
-
+use engine::{ApiVersion, is_true, strip_version};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Uri};
 use lifecycle::Kind;
@@ -53,23 +52,6 @@ pub(crate) enum PortsStep {
     Wait(String),
     /// Shows the ports of this container, or of all: they are open when they are shown.
     Show(Option<String>),
-}
-
-/// `1.41`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ApiVersion(u32, u32);
-
-impl ApiVersion {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (major, minor) = text.split_once('.')?;
-        Some(Self(major.parse().ok()?, minor.parse().ok()?))
-    }
-}
-
-impl fmt::Display for ApiVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
 }
 
 impl Route {
@@ -156,17 +138,6 @@ fn is_large(headers: &HeaderMap) -> bool {
     length.is_some_and(|length| length >= LARGE)
 }
 
-/// `/v1.41/info` is the version 1.41 and `/info`.
-pub(crate) fn strip_version(path: &str) -> (Option<ApiVersion>, &str) {
-    let Some(rest) = path.strip_prefix("/v") else { return (None, path) };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (version, rest) = rest.split_at(end);
-    match ApiVersion::parse(version) {
-        Some(version) => (Some(version), if rest.is_empty() { "/" } else { rest }),
-        None => (None, path),
-    }
-}
-
 /// A query string. No client percent-encodes the names and values that matter here.
 struct Query<'a>(&'a str);
 
@@ -186,13 +157,6 @@ impl<'a> Query<'a> {
     fn is_true(&self, name: &str, default: bool) -> bool {
         self.value(name).map_or(default, is_true)
     }
-}
-
-/// As dockerd reads a boolean in a query: empty, `0`, `no`, `false` and `none` are false,
-/// everything else is true.
-pub(crate) fn is_true(value: &str) -> bool {
-    let value = value.trim();
-    !["", "0", "no", "false", "none"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

@@ -180,3 +180,21 @@ async fn refusal_of_events_is_passed_on_and_a_client_that_leaves_is_noticed() {
     drop(client);
     assert_eq!(engine.rest().await, "", "the engine's end is closed with the client's");
 }
+
+#[tokio::test]
+async fn refusal_of_events_that_ends_with_the_connection_is_passed_on() {
+    let (mut rig, _machine) = machine(EngineState::Up);
+    let mut client = rig.client().await;
+    client.send("GET /events?filters=nonsense HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let mut engine = rig.engine().await;
+    engine.head().await;
+    engine
+        .send(
+            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: \
+                18\r\n\r\n{\"message\":\"oops\"}",
+        )
+        .await;
+    drop(engine);
+    let answer = client.until("oops\"}").await;
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+}

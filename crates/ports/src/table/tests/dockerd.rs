@@ -1,7 +1,9 @@
 //! A model of dockerd's allocation of host ports.
 
+use engine::{PortBinding, PortMap};
+
 use super::*;
-use crate::publication::{Here, PortBinding, PortMap, publications};
+use crate::publication::{Here, publications};
 
 /// Numbers that requests name, and numbers that the engine chooses.
 pub(super) const FIXED: std::ops::Range<u16> = 1..5;

@@ -2,11 +2,12 @@
 //! chooses, started and restarted side by side: every local address reaches the container that owns
 //! its number on the engine, compared with a model of dockerd's allocation.
 
+use engine::{PortBinding, PortMap};
 use proptest::prelude::*;
 
 use super::dockerd::{CHOSEN, Dockerd, FIXED, HERE, Publish};
 use super::*;
-use crate::publication::{PortBinding, PortMap, publications};
+use crate::publication::publications;
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -1,21 +1,21 @@
-//! Errors of queries to the engine.
+//! Why a call to the engine failed.
+
+use std::error::Error as StdError;
 
 use http::StatusCode;
-use thiserror::Error;
-use tunnel::OpenError;
 
-/// Why a query to the engine failed.
-#[derive(Debug, Error)]
-pub enum EngineError {
+/// Why a call to the engine failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
     /// No stream could be opened.
     #[error("the engine cannot be reached")]
-    Open(#[source] OpenError),
+    Open(#[source] Box<dyn StdError + Send + Sync>),
     /// The stream broke off.
     #[error("the engine broke off its answer")]
     Exchange(#[source] hyper::Error),
     /// The response broke off or is too long.
     #[error("the engine's answer could not be read")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Body(#[source] Box<dyn StdError + Send + Sync>),
     /// The engine refused.
     #[error("the engine answered {status}: {message}")]
     Refused {
