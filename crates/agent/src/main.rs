@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use dockbridge_agent::paths::Paths;
 use dockbridge_agent::{image, resident, session};
 
-const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-socket PATH]
+const USAGE: &str = "usage: dockbridge-agent session [--resident] [--debug] [--docker-socket PATH]
        dockbridge-agent resident [--docker-socket PATH]
        dockbridge-agent write-image
        dockbridge-agent version
@@ -19,6 +19,8 @@ const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-sock
 struct Arguments {
     /// With `session`: start the resident agent if it does not run.
     resident: bool,
+    /// With `session`: log each stream.
+    debug: bool,
     paths: Paths,
 }
 
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("dockbridge-agent: {error}\n")),
     };
     let outcome = match command.as_str() {
-        "session" => runtime.block_on(session::run(parsed.resident, parsed.paths)),
+        "session" => runtime.block_on(session::run(parsed.resident, parsed.debug, parsed.paths)),
         "resident" => runtime.block_on(resident::run(parsed.paths)),
         "version" => writeln!(
             std::io::stdout(),
@@ -58,13 +60,14 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut resident = false;
+    let (mut resident, mut debug) = (false, false);
     let mut root = PathBuf::from("/");
     let mut socket = None;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
             "--resident" => resident = true,
+            "--debug" => debug = true,
             "--docker-socket" => socket = Some(PathBuf::from(value()?)),
             // For tests: all files of the machine are below this directory.
             "--test-root" => root = PathBuf::from(value()?),
@@ -75,7 +78,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
     if let Some(socket) = socket {
         paths.docker_socket = socket;
     }
-    Ok(Arguments { resident, paths })
+    Ok(Arguments { resident, debug, paths })
 }
 
 fn fail(message: &str) -> ExitCode {
