@@ -40,6 +40,10 @@ impl fmt::Display for Named {
 }
 
 /// Joins a stream to a Unix socket of the machine.
+///
+/// A failure is logged if it fails a request. The daemon's own streams, such as that of the
+/// engine's events, are opened again and again while the engine is down: theirs is logged on
+/// demand only.
 pub async fn serve_socket(
     log: &Log,
     stream: AgentStream,
@@ -49,8 +53,10 @@ pub async fn serve_socket(
 ) {
     log.debug(format_args!("{named}: to {}", path.display()));
     let target = socket(path).await;
-    if let Err(error) = &target {
-        log.info(format_args!("{named}: {error}"));
+    match &target {
+        Err(error) if named.request.is_some() => log.info(format_args!("{named}: {error}")),
+        Err(error) => log.debug(format_args!("{named}: {error}")),
+        Ok(_) => {}
     }
     join(stream, target, control, (log, &named)).await;
 }

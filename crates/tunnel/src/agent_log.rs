@@ -1,5 +1,5 @@
-//! The log of the agent's session in the log of this side. The agent writes lines to standard error,
-//! each with its level.
+//! The log of the agent's session in the log of this side. The agent writes lines to standard
+//! error, each with its level.
 
 use agent_proto::log_line::{self, LogLevel};
 use tracing::Level;
