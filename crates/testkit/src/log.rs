@@ -4,12 +4,12 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 
 use crate::polling::eventually;
 
-/// What the calling thread logs, at the level of a program without settings. A test that captures
-/// it runs its tasks on one thread.
+/// What the calling thread logs. A test that captures it runs its tasks on one thread.
 pub struct CapturedLog {
     bytes: Bytes,
     _capturing: DefaultGuard,
@@ -29,12 +29,20 @@ impl io::Write for Bytes {
 }
 
 impl CapturedLog {
-    /// Captures until it is dropped.
+    /// Captures until it is dropped, at the level of a program without settings.
     pub fn begin() -> Self {
+        Self::at(Level::INFO)
+    }
+
+    /// Captures lines of this level and above.
+    pub fn at(level: Level) -> Self {
         let bytes = Bytes::default();
         let writer = bytes.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
         Self { bytes, _capturing: tracing::subscriber::set_default(subscriber) }
     }
 

@@ -44,3 +44,47 @@ fn log(line: &[u8]) {
         LogLevel::Debug => tracing::debug!(target: TARGET, "on the machine: {message}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::CapturedLog;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_logged_whole_whatever_pieces_they_come_in() {
+        let captured = CapturedLog::begin();
+        let mut log = AgentLog::default();
+        log.take(b"dockbridge-agent: info: stream 3 of requ");
+        assert_eq!(captured.text(), "");
+        log.take(b"est k3vq7xw2hdrm: no engine\ndockbridge-agent: it");
+        log.take(b" failed\nthread panicked\x1b[31m\n\ndockbridge-agent: debug: each stream\n");
+        for (level, message) in [
+            (" INFO ", "on the machine: stream 3 of request k3vq7xw2hdrm: no engine"),
+            (" WARN ", "on the machine: it failed"),
+            (" WARN ", "on the machine: thread panicked[31m"),
+        ] {
+            assert!(captured.has(&[level, message]), "{message}: {}", captured.text());
+        }
+        assert_eq!(captured.text().lines().count(), 3, "{}", captured.text());
+    }
+
+    #[test]
+    fn line_without_an_end_is_bounded() {
+        let mut log = AgentLog::default();
+        for _ in 0..100 {
+            log.take(&[b'x'; 1000]);
+        }
+        assert_eq!(log.line.len(), LONGEST_LINE);
+    }
+
+    #[test]
+    fn each_stream_is_wanted_at_level_debug() {
+        {
+            let _captured = CapturedLog::begin();
+            assert!(!wants_debug());
+        }
+        let _captured = CapturedLog::at(Level::DEBUG);
+        assert!(wants_debug());
+    }
+}
