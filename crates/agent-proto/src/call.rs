@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
+use crate::request::Request;
 
 /// One call. Opening a stream is the permission to call: the SSH login grants both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub enum Call {
         host: String,
         /// Port.
         port: u16,
+        /// The request that the channel serves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Request,
     },
     /// Renews the lease and reports this client's activity. Answered with [`Reply::Report`].
     Heartbeat(Heartbeat),
@@ -202,7 +206,7 @@ mod tests {
 
     #[test]
     fn names_on_the_wire_are_those_of_protocol_2() {
-        let channel = Call::Channel { host: "h".into(), port: 1 };
+        let channel = Call::Channel { host: "h".into(), port: 1, request: None };
         let json = serde_json::to_string(&channel).unwrap();
         assert_eq!(json, r#"{"aside":{"host":"h","port":1}}"#);
         let reply = Reply::Channel { path: "/p".into() };

@@ -62,7 +62,7 @@ mod tests {
     proptest! {
         #[test]
         fn encoded_frames_are_decoded_at_every_split(host in ".{0,40}", port: u16, tail: Vec<u8>) {
-            let opening = Opening::Tcp { host, port };
+            let opening = Opening::Tcp { host, port, request: None };
             let mut bytes = encode(&opening).unwrap();
             let length = bytes.len();
             for cut in 0..length {

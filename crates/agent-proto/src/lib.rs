@@ -16,8 +16,10 @@ mod frame;
 pub mod image;
 #[cfg(feature = "tokio")]
 pub mod io;
+pub mod log_line;
 mod opening;
 mod refusal;
+mod request;
 
 pub use call::{
     Call, ContainerCounts, DiskUsage, DockerState, EndOfLease, Heartbeat, MachineReport, Reply,
@@ -26,6 +28,7 @@ pub use causes::with_causes;
 pub use frame::{FrameError, MAX_FRAME, decode, encode, missing};
 pub use opening::{Direction, Opened, Opening};
 pub use refusal::{Refusal, RefusalKind};
+pub use request::Request;
 
 /// Incremented when one side could misunderstand the other. The client starts the agent binary that
 /// it uploaded, selected by hash, so the versions differ only while a machine still runs the agent

@@ -29,6 +29,7 @@ pub mod session;
 mod start_resident;
 mod stdio;
 mod streams;
+mod target;
 mod tcp_channel;
 #[cfg(test)]
 mod test_machine;

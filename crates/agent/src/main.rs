@@ -10,7 +10,7 @@ use dockbridge_agent::paths::Paths;
 use dockbridge_agent::{image, resident, session};
 use thiserror::Error;
 
-const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-socket PATH]
+const USAGE: &str = "usage: dockbridge-agent session [--resident] [--debug] [--docker-socket PATH]
        dockbridge-agent resident [--docker-socket PATH]
        dockbridge-agent write-image
        dockbridge-agent version
@@ -20,6 +20,8 @@ const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-sock
 struct Arguments {
     /// With `session`: start the resident agent if it does not run.
     resident: bool,
+    /// With `session`: log each stream.
+    debug: bool,
     paths: Paths,
 }
 
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("dockbridge-agent: {error}\n")),
     };
     let outcome = match command.as_str() {
-        "session" => runtime.block_on(session::run(parsed.resident, parsed.paths)),
+        "session" => runtime.block_on(session::run(parsed.resident, parsed.debug, parsed.paths)),
         "resident" => runtime.block_on(resident::run(parsed.paths)),
         "version" => writeln!(
             std::io::stdout(),
@@ -68,13 +70,14 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, ArgumentError> {
-    let mut resident = false;
+    let (mut resident, mut debug) = (false, false);
     let mut root = PathBuf::from("/");
     let mut socket = None;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| ArgumentError::NoValue(argument.clone()));
         match argument.as_str() {
             "--resident" => resident = true,
+            "--debug" => debug = true,
             "--docker-socket" => socket = Some(PathBuf::from(value()?)),
             // For tests: all files of the machine are below this directory.
             "--test-root" => root = PathBuf::from(value()?),
@@ -85,7 +88,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Argum
     if let Some(socket) = socket {
         paths.docker_socket = socket;
     }
-    Ok(Arguments { resident, paths })
+    Ok(Arguments { resident, debug, paths })
 }
 
 fn fail(message: &str) -> ExitCode {

@@ -29,6 +29,8 @@ pub struct Paths {
     pub mounts: [PathBuf; 3],
     /// The kernel's list of mounts.
     pub mount_info: PathBuf,
+    /// The journal's socket, if a journal runs.
+    pub journal: PathBuf,
     /// dockerd's socket.
     pub docker_socket: PathBuf,
 }
@@ -47,6 +49,7 @@ impl Paths {
             volume_state: run.join("volume.state"),
             mounts: [root.join("var/lib/docker"), root.join("var/lib/containerd"), volume.clone()],
             mount_info: root.join("proc/self/mountinfo"),
+            journal: root.join("run/systemd/journal/socket"),
             docker_socket: root.join("var/run/docker.sock"),
             ran: volume.join("ran"),
             ran_unreleased: run.join("ran"),

@@ -7,29 +7,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_proto::io::{receive, send};
-use agent_proto::{Call, EndOfLease, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
+use agent_proto::{Call, EndOfLease, Opened, Opening, READY_LINE, Reply};
 use striping::Bundle;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 
+use crate::log::Log;
 use crate::machine::Machine;
 use crate::paths::Paths;
-use crate::pump::{Outcome, pump};
 use crate::rendezvous::Rendezvous;
 use crate::streams::{self, AgentStream, Control};
-use crate::{datagrams, log, start_resident, stdio, tcp_channel};
+use crate::target::{self, Named, acknowledge, connect, end, refusal};
+use crate::{start_resident, stdio, tcp_channel};
 
-/// How long connecting to a TCP port may take; a local one answers at once or never.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a call is sent to the resident: one that is being killed may still accept a
 /// connection.
 const ATTEMPTS: usize = 3;
-/// How long a client may take to read a stream up to the point where it broke off.
-const READ_TIMEOUT: Duration = Duration::from_secs(600);
 
 struct Session {
     machine: Machine,
+    log: Log,
     /// Whether this machine has a resident.
     resident: bool,
     /// One task at a time checks for the resident and starts it.
@@ -38,9 +34,10 @@ struct Session {
     end: Mutex<Option<EndOfLease>>,
 }
 
-/// Runs until standard input ends.
-pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
+/// Runs until standard input ends. `debug` logs each stream.
+pub async fn run(resident: bool, debug: bool, paths: Paths) -> io::Result<()> {
     let session = Arc::new(Session {
+        log: Log::of_session(&paths.journal, debug),
         machine: Machine::new(paths),
         resident,
         starting: Semaphore::new(1),
@@ -77,47 +74,31 @@ async fn serve_lanes(session: Arc<Session>, rendezvous: Rendezvous, round_trip: 
         .await
     };
     if let Err(error) = served.await {
-        log::error(&format!("a bundle of lanes ended: {error}"));
+        session.log.error(format_args!("a bundle of lanes ended: {error}"));
     }
 }
 
 async fn serve(session: Arc<Session>, mut stream: AgentStream, control: Control) {
     // A stream that breaks here was abandoned by the client, or its session is over.
     let Ok(opening) = receive::<Opening>(&mut stream).await else { return };
+    let id = control.id();
     match opening {
         Opening::Docker => {
-            let target = socket(&session.machine.paths.docker_socket).await;
-            join(stream, target, &control).await;
+            let named = Named { stream: id, request: None };
+            let path = &session.machine.paths.docker_socket;
+            target::serve_socket(&session.log, stream, &control, named, path).await;
         }
-        Opening::Socket { path } => {
-            join(stream, socket(Path::new(&path)).await, &control).await;
+        Opening::Socket { path, request } => {
+            let named = Named { stream: id, request };
+            target::serve_socket(&session.log, stream, &control, named, Path::new(&path)).await;
         }
-        Opening::Tcp { host, port } => {
-            if acknowledge(&mut stream).await.is_err() {
-                return;
-            }
-            match connect(&host, port).await {
-                Ok(mut target) => {
-                    if join(stream, Ok(&mut target), &control).await == Outcome::ClientReset {
-                        // An orderly end would hide the break.
-                        let _ = target.set_zero_linger();
-                    }
-                }
-                Err(error) => refuse(stream, &error).await,
-            }
+        Opening::Tcp { host, port, request } => {
+            let named = Named { stream: id, request };
+            target::serve_tcp(&session.log, stream, &control, named, (&host, port)).await;
         }
-        Opening::Udp { host, port } => {
-            if acknowledge(&mut stream).await.is_err() {
-                return;
-            }
-            match datagrams::connect(&host, port).await {
-                Ok(target) => {
-                    if let Ok(ready) = agent_proto::encode(&Opened::Ready) {
-                        datagrams::carry(stream, &target, &ready).await;
-                    }
-                }
-                Err(error) => refuse(stream, &error).await,
-            }
+        Opening::Udp { host, port, request } => {
+            let named = Named { stream: id, request };
+            target::serve_udp(&session.log, stream, named, (&host, port)).await;
         }
         Opening::Call(call) => {
             if acknowledge(&mut stream).await.is_ok()
@@ -128,7 +109,10 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, control: Control)
                         let round_trip = Duration::from_micros(round_trip.into());
                         open_lanes(&session, count, round_trip)
                     }
-                    Call::Channel { host, port } => open_channel(&host, port).await,
+                    Call::Channel { host, port, request } => {
+                        let named = Named { stream: id, request };
+                        open_channel(&session.log, named, &host, port).await
+                    }
                     call => session.reply(call).await,
                 };
                 let _ = send(&mut stream, &reply).await;
@@ -141,71 +125,14 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, control: Control)
     }
 }
 
-/// Acknowledges a stream before anything that may take long: yamux opens no more streams, not even
-/// for a ping, while 256 are unacknowledged.
-async fn acknowledge(stream: &mut AgentStream) -> io::Result<()> {
-    stream.write(&[]).await.map(drop)
-}
-
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)));
-    let target = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-    target.set_nodelay(true)?;
-    Ok(target)
-}
-
-/// Connects to a local socket, which succeeds or fails at once.
-async fn socket(path: &Path) -> io::Result<UnixStream> {
-    UnixStream::connect(path).await.map_err(|error| {
-        let message = format!("{} cannot be reached: {error}", path.display());
-        io::Error::new(error.kind(), message)
-    })
-}
-
-async fn join<T: AsyncRead + AsyncWrite>(
-    mut stream: AgentStream,
-    target: io::Result<T>,
-    control: &Control,
-) -> Outcome {
-    let target = match target {
-        Ok(target) => target,
-        Err(error) => {
-            refuse(stream, &error).await;
-            return Outcome::Complete;
-        }
-    };
-    let Ok(ready) = agent_proto::encode(&Opened::Ready) else { return Outcome::Complete };
-    let outcome = pump(&mut stream, target, ready).await;
-    match outcome {
-        Outcome::Complete | Outcome::ClientReset => {}
-        Outcome::WritesRefused => control.abandon(),
-        Outcome::Broken { after } => {
-            control.report_break(after);
-            // The client then abandons the stream, which ends this task.
-            tokio::time::sleep(READ_TIMEOUT).await;
-        }
-    }
-    outcome
-}
-
-async fn refuse(mut stream: AgentStream, error: &io::Error) {
-    let _ = send(&mut stream, &Opened::Refused(refusal(error))).await;
-    end(stream).await;
-}
-
-fn refusal(error: &io::Error) -> Refusal {
-    let kind = match error.kind() {
-        io::ErrorKind::ConnectionRefused => RefusalKind::ConnectionRefused,
-        io::ErrorKind::NotFound => RefusalKind::NotFound,
-        _ => RefusalKind::Other,
-    };
-    Refusal { kind, message: error.to_string() }
-}
-
-async fn open_channel(host: &str, port: u16) -> Reply {
+async fn open_channel(log: &Log, named: Named, host: &str, port: u16) -> Reply {
+    log.debug(format_args!("{named}: a channel to {host}:{port}"));
     let target = match connect(host, port).await {
         Ok(target) => target,
-        Err(error) => return Reply::Refused(refusal(&error)),
+        Err(error) => {
+            log.debug(format_args!("{named}: {host}:{port} cannot be reached: {error}"));
+            return Reply::Refused(refusal(&error));
+        }
     };
     let rendezvous = match Rendezvous::listen(1) {
         Ok(rendezvous) => rendezvous,
@@ -237,11 +164,6 @@ fn open_lanes(session: &Arc<Session>, count: u8, round_trip: Duration) -> Reply 
         }
         Err(error) => Reply::Failed { message: format!("no socket for lanes: {error}") },
     }
-}
-
-/// Closes this side, so that dropping the stream is no reset.
-async fn end(mut stream: AgentStream) {
-    let _ = stream.shutdown().await;
 }
 
 impl Session {
@@ -293,7 +215,7 @@ impl Session {
             }
             Err(error) => {
                 let causes = agent_proto::with_causes(&error);
-                log::error(&format!("the resident agent did not start: {causes}"));
+                self.log.error(format_args!("the resident agent did not start: {causes}"));
             }
         }
     }

@@ -44,6 +44,11 @@ pub struct Control {
 }
 
 impl Control {
+    /// The yamux id of the stream.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
     /// Abandons the stream: the agent reads no more although it has closed its side. Makes the
     /// client's writes fail.
     pub fn abandon(&self) {

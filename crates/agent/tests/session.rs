@@ -35,6 +35,10 @@ impl Drop for Session {
 
 impl Session {
     async fn start(root: &Path, arguments: &[&str]) -> Self {
+        Self::start_with_log(root, arguments, Stdio::inherit()).await
+    }
+
+    async fn start_with_log(root: &Path, arguments: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_dockbridge-agent"))
             .arg("session")
             .args(arguments)
@@ -42,6 +46,7 @@ impl Session {
             .arg(root)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -92,6 +97,14 @@ async fn receive<T: serde::de::DeserializeOwned>(stream: &mut yamux::Stream) -> 
     agent_proto::decode(&bytes).unwrap().unwrap().0
 }
 
+fn tcp(port: u16) -> Opening {
+    Opening::Tcp { host: "127.0.0.1".into(), port, request: None }
+}
+
+fn udp(port: u16) -> Opening {
+    Opening::Udp { host: "127.0.0.1".into(), port, request: None }
+}
+
 fn lease_seconds(reply: Reply) -> Option<u32> {
     match reply {
         Reply::Report(report) => report.lease_seconds,
@@ -122,7 +135,7 @@ async fn a_session_without_a_resident_answers_some_calls_and_ends_with_its_input
     );
     let free =
         tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let (_, opened) = session.open(&Opening::Tcp { host: "127.0.0.1".into(), port: free }).await;
+    let (_, opened) = session.open(&tcp(free)).await;
     assert!(
         matches!(
             &opened,
@@ -135,13 +148,57 @@ async fn a_session_without_a_resident_answers_some_calls_and_ends_with_its_input
     assert!(ended.success(), "{ended:?}");
 }
 
+/// The lines that a session logs until the client has been refused these streams.
+async fn logged(arguments: &[&str], refused: &[Opening]) -> Vec<String> {
+    let root = tempfile::tempdir().unwrap();
+    let mut session = Session::start_with_log(root.path(), arguments, Stdio::piped()).await;
+    let mut log = session.child.stderr.take().unwrap();
+    for opening in refused {
+        let (_, opened) = session.open(opening).await;
+        assert!(matches!(opened, Opened::Refused(_)), "{opened:?}");
+    }
+    session.multiplexer.abort();
+    let mut text = String::new();
+    tokio::time::timeout(LIMIT, log.read_to_string(&mut text)).await.unwrap().unwrap();
+    let text = text.replace(&root.path().display().to_string(), "");
+    let message = |line: &str| line.strip_prefix("dockbridge-agent: ").unwrap().to_owned();
+    text.lines().map(message).collect()
+}
+
+#[tokio::test]
+async fn log_names_the_request_that_fails_and_on_demand_that_of_each_stream() {
+    let request = Some("k3vq7xw2hdrm".into());
+    let with_id = Opening::Socket { path: "/nowhere/docker.sock".into(), request };
+    let openings = [with_id, Opening::Docker];
+    let no_file = "cannot be reached: No such file or directory (os error 2)";
+    let with_id = "stream 1 of request k3vq7xw2hdrm";
+    let failure = format!("info: {with_id}: /nowhere/docker.sock {no_file}");
+    assert_eq!(logged(&[], &openings).await, [failure.clone()]);
+    let each = [
+        format!("debug: {with_id}: to /nowhere/docker.sock"),
+        failure,
+        "debug: stream 3: to /var/run/docker.sock".to_owned(),
+        format!("debug: stream 3: /var/run/docker.sock {no_file}"),
+    ];
+    assert_eq!(logged(&["--debug"], &openings).await, each);
+}
+
+#[tokio::test]
+async fn port_that_nothing_listens_at_is_logged_on_demand_only() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert!(logged(&[], &[tcp(port)]).await.is_empty());
+    let log = logged(&["--debug"], &[tcp(port)]).await;
+    let failed = format!("debug: stream 1: 127.0.0.1:{port} cannot be reached: Connection refused");
+    assert!(log[1].starts_with(&failed), "{log:?}");
+}
+
 #[tokio::test]
 async fn datagrams_keep_their_boundaries_and_a_closed_port_ends_nothing() {
     let root = tempfile::tempdir().unwrap();
     let session = Session::start(root.path(), &[]).await;
     let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let port = peer.local_addr().unwrap().port();
-    let (mut stream, opened) = session.open(&Opening::Udp { host: "127.0.0.1".into(), port }).await;
+    let (mut stream, opened) = session.open(&udp(port)).await;
     assert_eq!(opened, Opened::Ready);
     let echoing = tokio::spawn(async move {
         let mut buffer = vec![0; datagram::MAX];

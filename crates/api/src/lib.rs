@@ -19,6 +19,7 @@ mod machine;
 mod port;
 mod protocol;
 mod report;
+mod request_id;
 mod status;
 mod why;
 
@@ -30,6 +31,7 @@ pub use machine::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary}
 pub use port::{EndedConnection, PortState, PortStatus, Remote, Traffic};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use report::{ContainerCounts, DiskUsage, DockerState, MachineReport};
+pub use request_id::RequestId;
 pub use status::{
     BudgetStatus, CostStatus, EndStatus, LastKnownStatus, MachineState, PhaseStatus, PinStatus,
     Status, TunnelStatus,

@@ -6,35 +6,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
-use api::{Code, Error};
+use api::{Code, Error, RequestId};
 use futures::future::BoxFuture;
 use gateway::{Disk, EngineState, EngineStatus, Wait};
 use lifecycle::Clock;
 use machine::Ready;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tunnel::{Class, Connector, Destination, OpenError, Stream};
+use tunnel::{Class, Connector, Destination, OpenError, Stream, current_request};
 
 use crate::boot_history::boot_history_of;
 use crate::disk_usage::VolumeUsage;
+use crate::request_id::named;
 use crate::state::{DaemonState, MachineState};
 use crate::waiting;
 
 /// The longest wait for the machine's own report.
 const LONGEST_REPORT: Duration = Duration::from_secs(2);
 
+/// The attempt that requests wait for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    /// Its number.
+    pub(crate) attempt: u64,
+    /// The first of the requests.
+    pub(crate) request: Option<RequestId>,
+}
+
 /// Opens streams to the machine, and requests one if there is none.
 #[derive(Debug, Clone)]
 pub(crate) struct WakingConnector {
     state: watch::Receiver<DaemonState>,
-    /// The number of the attempt that a client waits for.
-    wanted: Arc<watch::Sender<u64>>,
+    wanted: Arc<watch::Sender<Wanted>>,
 }
 
 impl WakingConnector {
     pub(crate) fn new(
         state: watch::Receiver<DaemonState>,
-        wanted: Arc<watch::Sender<u64>>,
+        wanted: Arc<watch::Sender<Wanted>>,
     ) -> Self {
         Self { state, wanted }
     }
@@ -43,8 +52,10 @@ impl WakingConnector {
     fn request(&self) -> u64 {
         let attempt = self.state.borrow().attempts + 1;
         self.wanted.send_if_modified(|wanted| {
-            let newer = attempt > *wanted;
-            *wanted = (*wanted).max(attempt);
+            let newer = attempt > wanted.attempt;
+            if newer {
+                *wanted = Wanted { attempt, request: current_request() };
+            }
             newer
         });
         attempt
@@ -57,7 +68,7 @@ impl WakingConnector {
             let now = ready(&self.state.borrow());
             let ready = match now {
                 Some(ready) => ready,
-                None => self.wait().await.map_err(OpenError::NoMachine)?,
+                None => self.wait().await.map_err(no_machine)?,
             };
             match ready.tunnel.open(to.clone(), class).await {
                 Err(OpenError::Dead { .. }) if may_retry => may_retry = false,
@@ -67,22 +78,27 @@ impl WakingConnector {
     }
 
     /// The machine of the present or next attempt, or why that failed.
-    async fn wait(&self) -> Result<Arc<Ready>, Box<Error>> {
+    async fn wait(&self) -> Result<Arc<Ready>, Error> {
         let mut state = self.state.clone();
         loop {
             let attempt = self.request();
+            tracing::debug!(attempt, "a request waits for a machine");
             let ended = state.wait_for(|now| ready(now).is_some() || now.attempts >= attempt).await;
             let ended = ended
                 .map(|now| (ready(&now), now.failure.clone()))
                 .map_err(|_| Error::new(Code::DaemonStopping, "dockbridge is stopping"))?;
             match ended {
                 (Some(ready), _) => return Ok(ready),
-                (None, Some(error)) => return Err(Box::new(error)),
+                (None, Some(error)) => return Err(error),
                 // It was connected to, and is lost again already.
                 (None, None) => {}
             }
         }
     }
+}
+
+fn no_machine(error: Error) -> OpenError {
+    OpenError::NoMachine(Box::new(named(error)))
 }
 
 fn ready(now: &DaemonState) -> Option<Arc<Ready>> {
@@ -117,10 +133,7 @@ impl Connector for PassiveConnector {
         Box::pin(async move {
             match found {
                 Some(ready) => ready.tunnel.open(to, class).await,
-                None => {
-                    let error = Error::new(Code::NoMachine, "there is no machine");
-                    Err(OpenError::NoMachine(Box::new(error)))
-                }
+                None => Err(no_machine(Error::new(Code::NoMachine, "there is no machine"))),
             }
         })
     }
@@ -192,5 +205,36 @@ impl Connector for WakingConnector {
 
     fn without_datagrams(&self) -> Option<String> {
         ready(&self.state.borrow()).and_then(|ready| ready.tunnel.without_datagrams())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lifecycle::Moment;
+    use tunnel::for_request;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_that_wait_for_one_attempt_get_its_error_with_their_own_ids() {
+        let (state, watched) = watch::channel(DaemonState::new(Moment::default()));
+        let (wanted, mut wishes) = watch::channel(Wanted::default());
+        let connector = WakingConnector::new(watched, Arc::new(wanted));
+        let ids = [RequestId::new(1), RequestId::new(2)];
+        let open = |id| for_request(id, connector.open(Destination::Docker, Class::Interactive));
+        let attempt = async {
+            let begun = *wishes.wait_for(|wanted| wanted.attempt == 1).await.unwrap();
+            assert_eq!(begun.request, Some(ids[0]), "the first request begins the attempt");
+            let failure = Error::new(Code::NoMachine, "out of stock");
+            state.send_modify(|state| state.attempted(Some(failure)));
+        };
+        let (first, second, ()) = tokio::join!(open(ids[0]), open(ids[1]), attempt);
+        for (opened, id) in [(first, ids[0]), (second, ids[1])] {
+            let Err(OpenError::NoMachine(error)) = opened else { panic!("{opened:?}") };
+            assert_eq!(
+                (error.request_id, error.message.as_str()),
+                (Some(id.to_string()), "out of stock")
+            );
+        }
     }
 }

@@ -13,16 +13,18 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use lifecycle::{Activity, Clock, Policy, decide};
 use machine::Provider;
 use ports::{AddError, Ports};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
+use tunnel::current_request;
 
 use crate::containers;
 use crate::metrics;
 use crate::pin::PinFile;
+use crate::request_id::{named, traced};
 use crate::state::{DaemonState, MachineState};
 use crate::status::{clock_warning, status_of};
 use crate::supervisor::{Command, DestroyOrder};
@@ -57,6 +59,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/stop", post(stop))
         .route("/ports", post(add_forward))
         .route("/ports", delete(remove_forward))
+        .layer(middleware::from_fn(traced))
         .with_state(Arc::new(control))
 }
 
@@ -96,7 +99,7 @@ async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
     let before = control.state.borrow().attempts;
-    let sent = send(&control, Command::Wake).await;
+    let sent = send(&control, Command::Wake(current_request())).await;
     // The next query of the state must not show the failure of the attempt before.
     let begun = |now: &DaemonState| {
         matches!(now.machine, MachineState::Waking | MachineState::Up(_)) || now.attempts > before
@@ -144,7 +147,7 @@ async fn report_pin(
         Err(error) => {
             let message = format!("the pin cannot be written: {error}");
             let error = Error::new(Code::PinNotWritten, message);
-            (StatusCode::INTERNAL_SERVER_ERROR, Json(error.into()))
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(named(error).into()))
         }
     }
 }
@@ -160,7 +163,7 @@ async fn destroy(
     }
     match answered.await {
         Ok(Ok(message)) => (StatusCode::OK, Json(Answer::done(message))),
-        Ok(Err(error)) => (StatusCode::CONFLICT, Json((*error).into())),
+        Ok(Err(error)) => (StatusCode::CONFLICT, Json(named(*error).into())),
         Err(_) => stopping(),
     }
 }
@@ -214,7 +217,7 @@ fn no_ports() -> Response {
 }
 
 fn refused(status: StatusCode, error: Error) -> Response {
-    (status, Json(Answer::from(error))).into_response()
+    (status, Json(Answer::from(named(error)))).into_response()
 }
 
 async fn send(control: &Control, command: Command) -> (StatusCode, Json<Answer>) {
@@ -226,5 +229,5 @@ async fn send(control: &Control, command: Command) -> (StatusCode, Json<Answer>)
 
 fn stopping() -> (StatusCode, Json<Answer>) {
     let error = Error::new(Code::DaemonStopping, "the daemon is stopping");
-    (StatusCode::SERVICE_UNAVAILABLE, Json(error.into()))
+    (StatusCode::SERVICE_UNAVAILABLE, Json(named(error).into()))
 }

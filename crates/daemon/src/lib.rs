@@ -20,6 +20,7 @@ mod metrics;
 mod ownership;
 mod pin;
 mod proxy_port;
+mod request_id;
 mod serve;
 mod session_events;
 mod state;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
 
-use crate::connector::{PassiveConnector, WakingConnector};
+use crate::connector::{PassiveConnector, WakingConnector, Wanted};
 use crate::control::{self, Control};
 use crate::end::EndCause;
 use crate::last_state::{LastKnown, LastState};
@@ -151,7 +151,7 @@ impl Daemon {
         let (beginning, begun) = begin(&found, &last, &mut accounts, &*clock);
         let recovery = Recovery::new(begun.last_known.is_some());
         let (state, watched) = watch::channel(begun);
-        let (wanted, requests) = watch::channel(0);
+        let (wanted, requests) = watch::channel(Wanted::default());
         let (commands, received) = mpsc::channel(COMMANDS);
         let pin = PinFile::in_directory(&options.state);
         pin.restore(&activity, Timestamp::now());

@@ -17,7 +17,7 @@ mod witness;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Code, Error};
+use api::{Code, Error, RequestId};
 use gateway::EngineIdentity;
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Moment, Policy};
@@ -90,8 +90,8 @@ pub(crate) enum Beginning {
 enum Next {
     /// Nothing to do until something is wanted.
     Rest,
-    /// Get a machine.
-    Wake,
+    /// Get a machine, for this request or command.
+    Wake(Option<RequestId>),
     /// It answers.
     Keep(Arc<Ready>),
     /// The path is lost, and perhaps the machine. It is looked for after the pause.
@@ -131,7 +131,7 @@ impl Supervisor {
         loop {
             next = match next {
                 Next::Rest => self.rest().await,
-                Next::Wake => self.wake().await,
+                Next::Wake(request) => self.wake(request).await,
                 Next::Keep(ready) => self.keep(ready).await,
                 Next::Reconnect { reason, pause } => self.reconnect(reason, pause).await,
                 Next::Release(release) => self.release(release).await,
@@ -164,7 +164,8 @@ impl Supervisor {
     /// The state that an action leads on to. `ready` is the machine that answers.
     fn follow(&mut self, action: Action, ready: Option<Arc<Ready>>) -> Next {
         match (action, self.inbox.take_order()) {
-            (Action::Wake, _) => Next::Wake,
+            (Action::Wake, Some(Pending::Wake(request))) => Next::Wake(request),
+            (Action::Wake, _) => Next::Wake(self.inbox.wanted_by()),
             (Action::Connect, _) => {
                 Next::Reconnect { reason: self.last_failure(), pause: Duration::ZERO }
             }

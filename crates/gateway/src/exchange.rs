@@ -25,6 +25,8 @@ pub(crate) async fn send(
     let mut request = Request::from_parts(parts, body);
 
     if let Some(upstream) = kept(call, retry.is_read()).await {
+        let opened_for = upstream.io().opened_for().map(tracing::field::display);
+        tracing::debug!(opened_for, "sent on a connection that is open already");
         let failed = match send_on(call, upstream, request, passes_end).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,

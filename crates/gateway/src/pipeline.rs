@@ -6,12 +6,15 @@
 
 use std::sync::{Arc, PoisonError};
 
+use api::RequestId;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use lifecycle::Guard;
+use tracing::{Instrument as _, Span};
+use tunnel::for_request;
 
 use crate::context::{Call, ClientContext, Creation, GatewayContext};
 use crate::engine_body::{EngineBody, Exchange};
@@ -53,21 +56,37 @@ impl From<Response<ResponseBody>> for Answered {
 }
 
 /// Answers one request. An error is a response, too; only a response of the engine that breaks off
-/// ends the client's connection.
-pub(crate) async fn answer(
+/// ends the client's connection. The request's id is in everything that is logged until then, here
+/// and on the machine.
+pub(crate) fn answer(
     gateway: Arc<GatewayContext>,
     client: Arc<ClientContext>,
     request: Request<Incoming>,
     peer: Peer,
+) -> impl Future<Output = Answered> {
+    let id = RequestId::new(rand::random());
+    let route = Route::of(request.method(), request.uri(), request.headers());
+    let (method, endpoint) = (request.method(), route.endpoint);
+    let span = tracing::info_span!("request", %id, %method, endpoint);
+    for_request(id, answer_as(id, gateway, client, route, request, peer)).instrument(span)
+}
+
+async fn answer_as(
+    id: RequestId,
+    gateway: Arc<GatewayContext>,
+    client: Arc<ClientContext>,
+    route: Route,
+    request: Request<Incoming>,
+    peer: Peer,
 ) -> Answered {
+    tracing::debug!(request = %route.source, "a request begins");
     if peer.may_be_a_browser
         && let Some(why) = origin::refusal(request.uri(), request.headers())
     {
         return respond::error(Error::Forbidden(why)).into();
     }
-    let route = Route::of(request.method(), request.uri(), request.headers());
     if let Some(known) = gateway.identity.answer(request.method(), &route) {
-        return known.into();
+        return respond::own(known).into();
     }
     let busy = client.in_flight.begin();
     let client_name = client_name(&request);
@@ -96,8 +115,9 @@ pub(crate) async fn answer(
     match (lines, status) {
         (Some(lines), Some(status)) => {
             // No response with lines is taken over.
-            let answering =
-                Box::pin(async move { pass_or_fail(call, request, busy).await.response });
+            let passing = async move { pass_or_fail(call, request, busy).await.response };
+            // A body that reports the wait goes on with it.
+            let answering = Box::pin(for_request(id, passing).instrument(Span::current()));
             wait_progress::answer(answering, status, lines, headers).await.into()
         }
         _ => pass_or_fail(call, request, busy).await,
@@ -148,7 +168,10 @@ async fn answer_poll(
     busy: Busy,
 ) -> Answered {
     let (gateway, uri) = (call.gateway.clone(), call.uri.clone());
-    let last = |state| gateway.stale.answer(&uri, stale, state, gateway.activity.clock().now());
+    let last = |state| {
+        let now = gateway.activity.clock().now();
+        gateway.stale.answer(&uri, stale, state, now).map(respond::own)
+    };
     let state = status.state();
     if state == EngineState::Up {
         call.connector = status.clone();
@@ -254,7 +277,8 @@ fn hijacked(
     let content_type = response.headers().get(CONTENT_TYPE);
     let framed = content_type.is_some_and(|content_type| content_type == stdcopy::CONTENT_TYPE);
     let upgrade = hyper::upgrade::on(&mut response);
-    let hijacked = Hijacked { upgrade, upstream, guard: call.guard.clone(), framed };
+    let (guard, request) = (call.guard.clone(), tunnel::current_request());
+    let hijacked = Hijacked { upgrade, upstream, guard, framed, request };
     drop(busy);
     let mut response = response.map(|_| ResponseBody::whole(Bytes::new()));
     if call.raw {

@@ -3,8 +3,9 @@
 
 use std::error::Error as _;
 
+use api::RequestId;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use tunnel::OpenError;
@@ -12,6 +13,9 @@ use tunnel::OpenError;
 use crate::error::Error;
 use crate::wire::refusal::Refusal;
 use crate::wire::response_body::ResponseBody;
+
+/// The usual name of such a header. The engine sends none.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The `ErrorResponse` of the Engine API.
 #[derive(Serialize)]
@@ -22,20 +26,49 @@ struct ErrorResponse {
 pub(crate) fn error(error: Error) -> Response<ResponseBody> {
     let (status, message) = (status(&error), message(&error));
     let cause = error.source().map(ToString::to_string);
-    tracing::debug!(%status, %message, cause, "answered with an error");
+    if is_machines(&error) {
+        tracing::info!(%status, %message, cause, "answered with an error");
+    } else {
+        tracing::debug!(%status, %message, cause, "answered with an error");
+    }
     let mut response = Response::new(ResponseBody::whole(Bytes::from(body(message))));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    own(response)
+}
+
+/// An answer that dockbridge itself makes: it names its request. The engine's answers pass as they
+/// are.
+pub(crate) fn own<B>(mut response: Response<B>) -> Response<B> {
+    name_request(response.headers_mut());
     response
 }
 
+/// Names the request that is being answered.
+pub(crate) fn name_request(headers: &mut HeaderMap) {
+    let value = |request: RequestId| HeaderValue::from_str(request.as_str()).ok();
+    if let Some(value) = tunnel::current_request().and_then(value) {
+        headers.insert(REQUEST_ID, value);
+    }
+}
+
+/// Whether the machine or the path to it failed the request, which the user looks up in the logs.
+/// The supervisor logs itself why there is no machine, once for all requests.
+fn is_machines(error: &Error) -> bool {
+    match error {
+        Error::Open(OpenError::NoMachine(_)) => false,
+        Error::Open(_) | Error::Lost(_) | Error::Unreadable(_) => true,
+        _ => false,
+    }
+}
+
 /// The response as text that ends the connection, for clients that no HTTP server serves.
-pub(crate) fn error_text(error: &Error) -> String {
+pub(crate) fn error_text(error: &Error, request: RequestId) -> String {
     let body = String::from_utf8(body(message(error))).unwrap_or_default();
     let (status, length) = (status(error), body.len());
     format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
-            {length}\r\nConnection: close\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nX-Request-Id: \
+            {request}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
 }
 

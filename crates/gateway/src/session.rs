@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use api::RequestId;
 use http::Request;
 use http::header::TE;
 use hyper::body::Incoming;
@@ -198,7 +199,9 @@ pub(crate) async fn turn_away(mut socket: impl Socket) {
     if !matches!(tokio::time::timeout(LAST_WORDS, socket.read(&mut sent)).await, Ok(Ok(1..))) {
         return;
     }
-    take_leave(socket, respond::error_text(&Error::TooManyClients).as_bytes()).await;
+    let request = RequestId::new(rand::random());
+    tracing::debug!(%request, "a client was turned away");
+    take_leave(socket, respond::error_text(&Error::TooManyClients, request).as_bytes()).await;
 }
 
 /// A client whose request was answered before it was read to its end still sends. A broken pipe

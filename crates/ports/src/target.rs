@@ -5,10 +5,11 @@ use std::sync::Arc;
 use lifecycle::{Activity, Guard, Kind};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tunnel::Connector;
+use tracing::Instrument as _;
+use tunnel::{Connector, for_request};
 
 use crate::counters::Counters;
-use api::Remote;
+use api::{Remote, RequestId};
 
 /// The destination of a port, and what carries bytes to it.
 pub(crate) struct Target {
@@ -28,6 +29,18 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn activity(&self) -> Guard {
         self.activity.begin(Kind::Forward, self.source.clone())
+    }
+
+    /// Carries one connection, under an id that is in everything that is logged meanwhile, here and
+    /// on the machine.
+    pub(crate) fn traced<F: Future>(
+        &self,
+        carrying: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        let connection = RequestId::new(rand::random());
+        // Level debug, like the events in it: each open connection would hold a span.
+        let span = tracing::debug_span!("forward", port = %self.source, %connection);
+        for_request(connection, carrying).instrument(span)
     }
 }
 

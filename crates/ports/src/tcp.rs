@@ -47,7 +47,8 @@ pub(crate) async fn accept(
             {
                 Ok((local, peer)) => {
                     let (target, ending) = (target.clone(), ending.clone());
-                    connections.spawn(connection(local, peer, target, ending));
+                    let carrying = connection(local, peer, target.clone(), ending);
+                    connections.spawn(target.traced(carrying));
                 }
                 // Out of file descriptors, which takes time, or a connection that ended in the
                 // backlog.

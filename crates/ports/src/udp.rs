@@ -108,7 +108,8 @@ pub(crate) async fn receive(socket: Arc<Closable<UdpSocket>>, target: Arc<Target
                 Arc::new(Shared { last: AtomicU64::new(0), opened, waiting: AtomicUsize::new(0) });
             shared.touch();
             let client = Peer { socket: socket.clone(), address: name };
-            let task = tasks.spawn(serve(client, target.clone(), waiting, shared.clone()));
+            let carrying = serve(client, target.clone(), waiting, shared.clone());
+            let task = tasks.spawn(target.traced(carrying));
             names.insert(task.id(), name);
             clients.insert(name, Client { queue, shared, task });
         }

@@ -18,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
+use crate::agent_log::AgentLog;
+
 /// How much of standard error is kept, in bytes: enough for the last lines of a failed command.
 const STDERR_KEPT: usize = 4 * 1024;
 
@@ -84,6 +86,7 @@ pub(crate) struct ChannelIo {
     unread: Bytes,
     ended: bool,
     stderr: Vec<u8>,
+    agent_log: Option<Box<AgentLog>>,
     exit_status: Option<u32>,
 }
 
@@ -104,6 +107,7 @@ impl ChannelIo {
             unread: Bytes::new(),
             ended: false,
             stderr: Vec::new(),
+            agent_log: None,
             exit_status: None,
         }
     }
@@ -129,6 +133,11 @@ impl ChannelIo {
         } else {
             [bytes.as_ref(), self.unread.as_ref()].concat().into()
         };
+    }
+
+    /// Logs what arrives on standard error from now on: the agent runs.
+    pub(crate) fn log_stderr(&mut self) {
+        self.agent_log = Some(Box::default());
     }
 
     /// The end of standard error.
@@ -160,6 +169,9 @@ impl ChannelIo {
     fn store(&mut self, message: &ChannelMsg) {
         match message {
             ChannelMsg::ExtendedData { data, .. } => {
+                if let Some(log) = &mut self.agent_log {
+                    return log.take(data);
+                }
                 self.stderr.extend_from_slice(data);
                 let excess = self.stderr.len().saturating_sub(STDERR_KEPT);
                 self.stderr.drain(..excess);

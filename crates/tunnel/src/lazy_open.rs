@@ -164,7 +164,8 @@ impl AsyncWrite for LazyOpen {
                 Poll::Pending
             }
             taken => {
-                this.held_back = None;
+                // An idle stream holds no memory for its opening.
+                (this.unsent, this.held_back) = (Vec::new(), None);
                 Poll::Ready(Ok(taken))
             }
         }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent_banner;
+mod agent_log;
 mod agent_session;
 mod bulk;
 mod channel;
@@ -26,6 +27,7 @@ mod options;
 mod plain;
 mod pool;
 mod process;
+mod request;
 mod route;
 mod start;
 mod stream;
@@ -41,6 +43,7 @@ pub use exec::ExecOutput;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use options::{AgentPlan, Endpoint, HostKeys, Identity, Options, Pins, Transport};
 pub use process::{Process, ProcessEnd};
+pub use request::{current_request, for_request};
 pub use start::installed_agent;
 pub use stream::{Class, Connector, Destination, OpenError, Stream};
 pub use tunnel::{AgentState, Statistics, Tunnel};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use agent_proto::Opening;
+use agent_proto::{Opening, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::agent_session::AgentSession;
@@ -13,6 +13,7 @@ use crate::direct::{Direct, MOST_QUESTIONS, Opened};
 use crate::guarded::Guarded;
 use crate::plain::PlainChannels;
 use crate::pool::Pool;
+use crate::request::current_request;
 use crate::stream::{Class, Destination, OpenError, Stream};
 use crate::tracked::Tracked;
 use crate::watchdog::RoundTrip;
@@ -88,16 +89,24 @@ impl Routes {
         session: Arc<AgentSession>,
         to: Destination,
     ) -> Result<Stream, OpenError> {
-        let opening = match to {
-            Destination::Docker => Opening::Docker,
-            Destination::Socket(path) => Opening::Socket { path },
-            Destination::Tcp { host, port } => Opening::Tcp { host, port },
-            Destination::Udp { host, port } => Opening::Udp { host, port },
-        };
-        let stream = session.open(&opening).await?;
+        let stream = session.open(&self.opening(to)).await?;
         let closed = session.closed().clone();
         let counts = self.channels.counts.clone();
         Ok(Stream::new(Tracked::new(Guarded::new(stream, session), closed, counts)))
+    }
+
+    /// Names the request that the stream is opened for.
+    fn opening(&self, to: Destination) -> Opening {
+        let request: Request = current_request().map(|request| request.as_str().into());
+        match to {
+            Destination::Docker if request.is_some() => {
+                Opening::Socket { path: self.channels.docker_socket.clone(), request }
+            }
+            Destination::Docker => Opening::Docker,
+            Destination::Socket(path) => Opening::Socket { path, request },
+            Destination::Tcp { host, port } => Opening::Tcp { host, port, request },
+            Destination::Udp { host, port } => Opening::Udp { host, port, request },
+        }
     }
 }
 

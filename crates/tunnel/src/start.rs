@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent_banner::{Banner, take_banner};
+use crate::agent_log;
 use crate::channel::ChannelIo;
 use crate::connection::{ChannelError, Connection};
 use crate::options::AgentPlan;
@@ -27,11 +28,11 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much a login shell may print first, in bytes.
 const MAX_NOISE: usize = 64 * 1024;
 
-/// Arguments: directory, Docker socket, `--resident` or nothing, directory of the image or nothing,
+/// Arguments: directory, Docker socket, flags of the session, directory of the image or nothing,
 /// then `arch:hash:size` for each binary. It must not contain a single quote. A binary that came
 /// with the image is used only if it equals the one that would be uploaded.
 const SCRIPT: &str = r#"umask 077
-d=$1; socket=$2; resident=$3; installed=$4; shift 4
+d=$1; socket=$2; flags=$3; installed=$4; shift 4
 case $d in "~/"*) d=$HOME/${d#??};; esac
 arch=$(uname -m); system=$(uname -s); rest=
 for b; do case $system:$b in Linux:"$arch":*) rest=${b#*:};; esac; done
@@ -55,7 +56,7 @@ fi
 chmod 700 "$t" && mv -f "$t" "$f" || fail "$f cannot be written"
 trap - EXIT HUP TERM
 fi
-exec "$f" session $resident --docker-socket "$socket""#;
+exec "$f" session $flags --docker-socket "$socket""#;
 
 /// The agent for one architecture.
 pub(crate) struct Binary {
@@ -177,6 +178,7 @@ pub(crate) async fn start(
         Banner::Ready => {
             let rest = dialog.output.freeze();
             channel.push_back(rest);
+            channel.log_stderr();
             Ok(channel)
         }
         Banner::Unsuitable(reason) => Err(StartError::Unsuitable(reason)),
@@ -186,9 +188,10 @@ pub(crate) async fn start(
 
 fn command(plan: &AgentPlan, socket: &str, binaries: &[Binary]) -> String {
     let resident = if plan.resident { "--resident" } else { "" };
+    let debug = if agent_log::wants_debug() { "--debug" } else { "" };
     let installed = quoted(plan.installed.as_deref().unwrap_or_default());
     let (directory, socket) = (quoted(&plan.directory), quoted(socket));
-    let arguments = format!("{directory} {socket} '{resident}' {installed}");
+    let arguments = format!("{directory} {socket} '{resident} {debug}' {installed}");
     let mut command = format!("exec sh -c '{SCRIPT}' dockbridge {arguments}");
     for Binary { arch, digest, bytes } in binaries {
         command.push_str(&format!(" {arch}:{digest}:{}", bytes.len()));

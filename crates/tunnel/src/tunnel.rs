@@ -133,6 +133,7 @@ impl Tunnel {
     /// reports whether the destination is connected.
     pub async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
         let inner = &*self.0;
+        tracing::debug!(?to, ?class, "a stream is opened");
         tokio::select! {
             opened = inner.routes.open(to, class) => opened,
             reason = inner.closed.wait() => Err(OpenError::Dead { reason }),

@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use api::Error;
+use api::{Error, RequestId};
 use machine::{Actor, Consent, Ready, VolumeSummary};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::step::Order;
+use crate::connector::Wanted;
 
 /// A command of the control socket. (Requests for a machine come from the connector.)
 pub(crate) enum Command {
-    /// The user wants a machine now, whatever failed before.
-    Wake,
+    /// The user wants a machine now, whatever failed before. Holds the command's id.
+    Wake(Option<RequestId>),
     /// Take the machine down; answered when it is gone.
     Destroy(DestroyOrder),
     /// Send the machine a heartbeat now, if there is a machine; answered when that is done.
@@ -85,7 +86,7 @@ impl Release {
 
 /// An order with those who wait for it.
 pub(super) enum Pending {
-    Wake,
+    Wake(Option<RequestId>),
     Destroy(DestroyOrder),
     Stop,
 }
@@ -107,21 +108,25 @@ pub(super) enum Arrival {
 
 /// Where requests and commands arrive.
 pub(crate) struct Inbox {
-    /// The number of the attempt that a request waits for.
-    wanted: watch::Receiver<u64>,
+    wanted: watch::Receiver<Wanted>,
     commands: mpsc::Receiver<Command>,
     /// An order that was received and not carried out yet.
     pending: Option<Pending>,
 }
 
 impl Inbox {
-    pub(crate) fn new(wanted: watch::Receiver<u64>, commands: mpsc::Receiver<Command>) -> Self {
+    pub(crate) fn new(wanted: watch::Receiver<Wanted>, commands: mpsc::Receiver<Command>) -> Self {
         Self { wanted, commands, pending: None }
     }
 
     /// The number of the attempt that a request waits for.
     pub(super) fn wanted(&mut self) -> u64 {
-        *self.wanted.borrow_and_update()
+        self.wanted.borrow_and_update().attempt
+    }
+
+    /// The first request that waits for that attempt.
+    pub(super) fn wanted_by(&self) -> Option<RequestId> {
+        self.wanted.borrow().request
     }
 
     /// Waits until something arrives.
@@ -141,7 +146,7 @@ impl Inbox {
             Arrival::Request => None,
             Arrival::Command(Command::Heartbeat(answer)) => Some(Notice::Heartbeat(answer)),
             Arrival::Command(Command::Volume(volume)) => Some(Notice::Volume(volume)),
-            Arrival::Command(Command::Wake) => self.keep(Pending::Wake),
+            Arrival::Command(Command::Wake(request)) => self.keep(Pending::Wake(request)),
             Arrival::Command(Command::Destroy(order)) => self.keep(Pending::Destroy(order)),
             // No wake is called off: there is nothing to answer.
             Arrival::Command(Command::Stop(_)) | Arrival::Closed => self.keep(Pending::Stop),
@@ -164,7 +169,7 @@ impl Inbox {
     /// The order that waits to be carried out.
     pub(super) fn order(&self) -> Option<Order> {
         self.pending.as_ref().map(|pending| match pending {
-            Pending::Wake => Order::Wake,
+            Pending::Wake(_) => Order::Wake,
             Pending::Destroy(_) => Order::Destroy,
             Pending::Stop => Order::Stop,
         })

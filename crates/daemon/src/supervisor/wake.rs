@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use api::{Code, Error};
+use api::{Code, Error, RequestId};
 use jiff::Timestamp;
 use machine::{Actor, Behalf, MachineError, Ready, with_causes};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tunnel::{Class, Destination};
+use tracing::Instrument as _;
+use tunnel::{Class, Destination, for_request};
 
 use super::inbox::{Arrival, Release};
 use super::recovery::{LASTING_FAILURE_HOLDS, REFUSAL_HOLDS};
 use super::witness::Witness;
 use super::{Command, DestroyOrder, Next, Supervisor, called_off};
+use crate::request_id::named;
 use crate::state::MachineState;
 
 /// The reason of a release that follows.
@@ -40,7 +42,7 @@ impl Orders {
     fn receive(&mut self, arrival: Arrival) -> bool {
         match arrival {
             Arrival::Request
-            | Arrival::Command(Command::Wake | Command::Heartbeat(_) | Command::Volume(_)) => {}
+            | Arrival::Command(Command::Wake(_) | Command::Heartbeat(_) | Command::Volume(_)) => {}
             Arrival::Command(Command::Destroy(order)) => self.destroy.push(order),
             Arrival::Command(Command::Stop(answer)) => {
                 self.stop.get_or_insert_default().extend(answer);
@@ -63,7 +65,19 @@ fn for_profile(hint: &str, profile: &str) -> String {
 }
 
 impl Supervisor {
-    pub(super) async fn wake(&mut self) -> Next {
+    /// What is logged meanwhile, and an error, have the id of the request that began the attempt.
+    pub(super) async fn wake(&mut self, request: Option<RequestId>) -> Next {
+        let attempt = self.state.borrow().attempts + 1;
+        let begun_by = request.map(tracing::field::display);
+        let span = tracing::info_span!("wake", attempt, request = begun_by);
+        let waking = self.attempt_wake().instrument(span);
+        match request {
+            Some(request) => for_request(request, waking).await,
+            None => waking.await,
+        }
+    }
+
+    async fn attempt_wake(&mut self) -> Next {
         self.recovery.attempts();
         // A request for a machine revokes an earlier order to destroy it.
         self.records.last.revoke_destroy();
@@ -142,7 +156,7 @@ impl Supervisor {
         let now = self.now();
         let again = self.recovery.failed(error, now, rand::random());
         let hint = (self.parts.hint)(error.code());
-        let mut error = Error::new(error.code(), with_causes(error));
+        let mut error = named(Error::new(error.code(), with_causes(error)));
         error.hints.extend(hint.map(|hint| for_profile(hint, &self.settings.profile)));
         tracing::error!(code = %error.code, message = %error, "no machine");
         if let Some(ports) = &self.parts.ports {
@@ -158,7 +172,7 @@ impl Supervisor {
     /// The settings do not allow a machine.
     fn refuse(&mut self, message: String) -> Next {
         tracing::warn!(%message, "no machine");
-        let error = Error::new(Code::NotAllowed, message);
+        let error = named(Error::new(Code::NotAllowed, message));
         let now = self.now();
         self.recovery.refuse_for(LASTING_FAILURE_HOLDS, now);
         self.state.send_modify(|state| {

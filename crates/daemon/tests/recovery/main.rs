@@ -17,3 +17,4 @@ mod machine;
 mod away;
 mod losses;
 mod rig;
+mod trace;

@@ -6,6 +6,7 @@ mod host_key;
 mod late_volume;
 mod lease;
 mod runtime;
+mod trace;
 
 use std::time::Duration;
 

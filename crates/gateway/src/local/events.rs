@@ -20,6 +20,7 @@ use tunnel::{Class, Destination};
 
 use crate::engine_status::{EngineState, EngineStatus};
 use crate::error::Error;
+use crate::respond;
 use crate::wire::in_flight::Busy;
 use crate::wire::limits::MAX_HEAD;
 use crate::wire::response_body::ResponseBody;
@@ -76,6 +77,7 @@ pub(crate) async fn follow(
     let mut response = Response::new(());
     *response.headers_mut() = known;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    respond::name_request(response.headers_mut());
     if following.status.state() == EngineState::Up
         && let Ok(answered) = following.ask(following.uri.clone()).await
     {

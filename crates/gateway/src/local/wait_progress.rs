@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use crate::engine_status::{EngineStatus, Wait};
+use crate::respond;
 use crate::rules::endpoint::Lines;
 use crate::wire::limits::MAX_HEAD;
 use crate::wire::response_body::ResponseBody;
@@ -59,7 +60,7 @@ pub(crate) async fn answer(
     let mut response = Response::new(ResponseBody::streamed(StreamBody::new(frames.boxed())));
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    respond::own(response)
 }
 
 struct Progress {

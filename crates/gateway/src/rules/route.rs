@@ -19,6 +19,8 @@ const LARGE: u64 = 1 << 20;
 pub(crate) struct Route {
     /// For the user: method and path without the version, such as `POST /containers/create`.
     pub(crate) source: String,
+    /// Its row of the table, such as `containers/{id}/start`.
+    pub(crate) endpoint: &'static str,
     /// The version in the path, as in `/v1.41/…`.
     pub(crate) version: Option<ApiVersion>,
     /// What kind of connection it needs.
@@ -90,6 +92,7 @@ impl Route {
             .map(str::to_owned);
         Self {
             source: format!("{method} {path}"),
+            endpoint: if row.pattern.is_empty() { "other" } else { row.pattern },
             version,
             class,
             kind: row.kind,

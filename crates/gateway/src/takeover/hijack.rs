@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use api::RequestId;
 use futures::FutureExt as _;
 use hyper::upgrade::OnUpgrade;
 use lifecycle::Guard;
@@ -29,6 +30,8 @@ pub(crate) struct Hijacked {
     pub(crate) guard: Arc<Guard>,
     /// The engine's output is in stdcopy frames.
     pub(crate) framed: bool,
+    /// For the log.
+    pub(crate) request: Option<RequestId>,
 }
 
 /// Joins the client to the engine. Returns when both directions have ended, when one of them
@@ -39,7 +42,8 @@ pub(crate) async fn join<S: Socket>(
     connections: &Connections,
     hijacked: Hijacked,
 ) {
-    let Hijacked { mut upgrade, upstream, guard, framed } = hijacked;
+    let Hijacked { mut upgrade, upstream, guard, framed, request } = hijacked;
+    let request = request.map(tracing::field::display);
     let upgraded = poll_fn(|cx| {
         connections.poll_drivers(cx);
         upgrade.poll_unpin(cx)
@@ -47,7 +51,7 @@ pub(crate) async fn join<S: Socket>(
     .await;
     drop(upstream);
     let Some((mut engine, early)) = upgraded.ok().and_then(taken_over) else {
-        tracing::debug!("the engine ended a connection that it was taking over");
+        tracing::debug!(request, "the engine ended a connection that it was taking over");
         return;
     };
     watch.become_raw();
@@ -60,7 +64,7 @@ pub(crate) async fn join<S: Socket>(
         let traffic = || guard.traffic();
         match up.poll(cx, &mut client, &mut engine, &traffic) {
             Poll::Ready(Err(Broken::Reading(error))) => {
-                tracing::debug!(%error, "the client of a stream broke off");
+                tracing::debug!(request, %error, "the client of a stream broke off");
                 return Poll::Ready(None);
             }
             // The engine takes no more input; its output still passes.
@@ -86,6 +90,7 @@ pub(crate) async fn join<S: Socket>(
     })
     .await;
     tracing::debug!(
+        request,
         up = up.buffer.written(),
         down = down.buffer.written(),
         client_ended = up.ended,

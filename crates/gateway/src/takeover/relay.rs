@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use api::RequestId;
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{Method, Request, Version};
@@ -51,6 +52,8 @@ pub(crate) struct Relay {
     class: Class,
     guard: Arc<Guard>,
     busy: Busy,
+    /// For the log.
+    request: Option<RequestId>,
     /// The server has taken the head, and asks for the body.
     head_taken: Arc<AtomicBool>,
     chunks: Chunks,
@@ -94,6 +97,7 @@ impl Relay {
             class,
             guard,
             busy,
+            request: tunnel::current_request(),
             head_taken,
             chunks: Chunks::default(),
             buffer: WriteBuffer::default(),
@@ -125,7 +129,10 @@ impl Relay {
                 return Poll::Ready(false);
             }
             self.poll(cx, client_io).map(|passed| {
-                passed.inspect_err(|error| tracing::debug!(%error, "a response broke off")).is_ok()
+                let request = self.request.map(tracing::field::display);
+                passed
+                    .inspect_err(|error| tracing::debug!(request, %error, "a response broke off"))
+                    .is_ok()
             })
         })
         .await;

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use api::RequestId;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tunnel::Stream;
@@ -26,6 +27,7 @@ struct Shared {
     /// `None` once the connection was taken over.
     stream: Option<Stream>,
     progress: Arc<RequestProgress>,
+    opened_for: Option<RequestId>,
     response: Reading,
     /// The error of a failed write.
     lost: Option<io::Error>,
@@ -50,6 +52,7 @@ impl EngineIo {
         let shared = Shared {
             stream: Some(stream),
             progress,
+            opened_for: tunnel::current_request(),
             response: Reading::Passing,
             lost: None,
             unflushed: false,
@@ -86,6 +89,11 @@ impl EngineIo {
     /// See [`Stream::is_temporary`].
     pub(crate) fn is_temporary(&self) -> bool {
         self.lock().stream.as_ref().is_some_and(Stream::is_temporary)
+    }
+
+    /// The request that the stream was opened for, which names it in the machine's log.
+    pub(crate) fn opened_for(&self) -> Option<RequestId> {
+        self.lock().opened_for
     }
 
     /// The stream without HTTP around it.

@@ -18,6 +18,7 @@ mod polling;
 mod pool;
 mod progress;
 mod relay;
+mod request_id;
 mod rig;
 mod smuggling;
 mod starts;

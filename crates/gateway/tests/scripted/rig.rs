@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use api::RequestId;
 use dockbridge_gateway::{
     Disk, EngineIdentity, EngineState, EngineStatus, Gateway, LocalPaths, Wait,
 };
@@ -35,6 +36,8 @@ pub struct Asked {
     pub class: Class,
     /// Whether it would wake a machine.
     pub wakes: bool,
+    /// On whose behalf.
+    pub request: Option<RequestId>,
     pub answer: futures::channel::oneshot::Sender<Answer>,
 }
 
@@ -121,7 +124,8 @@ impl Connector for Script {
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Answer> {
         assert_eq!(to, Destination::Docker);
         let (answer, answered) = futures::channel::oneshot::channel();
-        self.asked.send(Asked { class, wakes: self.wakes, answer }).unwrap();
+        let request = tunnel::current_request();
+        self.asked.send(Asked { class, wakes: self.wakes, request, answer }).unwrap();
         async move {
             answered
                 .await

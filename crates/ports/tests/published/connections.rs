@@ -4,9 +4,11 @@ use std::io::ErrorKind;
 
 use dockbridge_ports::Ports;
 use lifecycle::{Activity, Kind};
+use testkit::CapturedLog;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::Level;
 use tunnel::Class;
 
 use crate::engine::{Engine, eventually, free_port, local, rig, within};
@@ -95,6 +97,23 @@ async fn each_direction_ends_on_its_own() {
     near.write_all(b"still here").await.unwrap();
     near.shutdown().await.unwrap();
     assert_eq!(rest(&mut far).await.unwrap(), "still here");
+}
+
+#[tokio::test]
+async fn each_connection_is_opened_and_logged_under_an_id_of_its_own() {
+    let log = CapturedLog::at(Level::DEBUG);
+    let open = open().await;
+    open.engine.refuse_connections();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut near = TcpStream::connect(local(open.port)).await.unwrap();
+        assert_eq!(rest(&mut near).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        let id = open.engine.opened_for().expect("an id");
+        let span = format!("forward{{port=web:{} connection={id}}}", open.port);
+        assert!(log.has(&[&span, "a connection was reset"]), "{}", log.text());
+        ids.push(id);
+    }
+    assert_ne!(ids[0], ids[1]);
 }
 
 #[tokio::test]

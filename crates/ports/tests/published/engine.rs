@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use api::RequestId;
 use bytes::Bytes;
 use dockbridge_ports::{Options, Ports};
 use futures::FutureExt;
@@ -38,6 +39,8 @@ struct State {
     security_options: Vec<&'static str>,
     /// The classes of the connections to containers.
     classes: Vec<Class>,
+    /// On whose behalf the last connection to a container was opened.
+    opened_for: Option<RequestId>,
     /// Containers in overlay networks only.
     in_overlays: BTreeSet<String>,
     /// The answer to `GET /services`; null without a swarm.
@@ -174,6 +177,11 @@ impl Engine {
         }
     }
 
+    /// The id under which the last connection to a container was opened.
+    pub fn opened_for(&self) -> Option<RequestId> {
+        self.state.lock().unwrap().opened_for
+    }
+
     /// The classes of the opened connections to containers.
     pub fn classes(&self) -> Vec<Class> {
         self.state.lock().unwrap().classes.clone()
@@ -295,6 +303,9 @@ impl Connector for Engine {
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
         async move {
             let (here, there) = tokio::io::duplex(64 * 1024);
+            if to != Destination::Docker {
+                self.state.lock().unwrap().opened_for = tunnel::current_request();
+            }
             match to {
                 Destination::Docker => {
                     let engine = self.clone();

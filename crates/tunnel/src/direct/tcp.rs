@@ -8,6 +8,7 @@ use crate::agent_session::AgentSession;
 use crate::guarded::Guarded;
 use crate::plain::PlainChannels;
 use crate::pool::Pool;
+use crate::request::current_request;
 use crate::stream::{Class, Destination, OpenError, Stream};
 use crate::tracked::Tracked;
 
@@ -19,7 +20,9 @@ pub(super) async fn open(
     host: &str,
     port: u16,
 ) -> Result<Option<Stream>, OpenError> {
-    let path = match session.call(&Call::Channel { host: host.to_owned(), port }).await {
+    let request = current_request().map(|request| request.as_str().into());
+    let call = Call::Channel { host: host.to_owned(), port, request };
+    let path = match session.call(&call).await {
         Ok(Reply::Channel { path }) => path,
         Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
         Ok(_) | Err(_) => return Ok(None),
