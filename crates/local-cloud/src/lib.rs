@@ -12,6 +12,8 @@
 //! - `POST /_local/faults` `{kind, match: {method, path, body}, times, delay_ms}`: the next
 //!   `times` matching requests get the fault.
 //! - `DELETE /_local/faults`: removes all faults.
+//! - `POST /_local/late_devices`: devices that a fault keeps back appear now; the answer has their
+//!   number, `{devices}`.
 //! - `POST /_local/servers/{id}/power_cut`: cuts the power without an action; the server is `off`.
 //! - `POST /_local/engine` `{"engine": "28"}`: new servers have this engine (`26`, `28`, `podman`,
 //!   `rootless`).

@@ -13,6 +13,10 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
+/// In the reason of a loss that only the watchdog noticed. It takes seconds; every other cause is
+/// noticed at once.
+const SILENCE: &str = "no answer";
+
 /// Two streams, one for a waiting read and one for a waiting write.
 async fn waiting_streams(tunnel: &Tunnel, deaf: u16) -> (Stream, Stream) {
     let deaf = Destination::Tcp { host: "127.0.0.1".into(), port: deaf };
@@ -46,10 +50,9 @@ async fn a_killed_sshd_is_noticed_at_once() {
             connect(if with_agent { sshd.options_with_agent() } else { sshd.options() }).await;
         let streams = waiting_streams(&tunnel, deaf).await;
         let failing = all_fail(&tunnel, streams, "killed");
-        let killed = Instant::now();
         sshd.signal(Signal::KILL);
         let reason = soon("dead", tunnel.dead()).await;
-        assert!(killed.elapsed() < Duration::from_secs(2), "took {:?}: {reason}", killed.elapsed());
+        assert!(!reason.contains(SILENCE), "the watchdog noticed it, after seconds: {reason}");
         failing.await;
         tunnel.close().await;
     }
@@ -67,11 +70,8 @@ async fn the_watchdog_detects_a_silent_path() {
         sshd.signal(Signal::STOP);
         let reason = soon("dead", tunnel.dead()).await;
         let took = stopped.elapsed();
-        assert!(
-            took > Duration::from_secs(4) && took < Duration::from_secs(9),
-            "took {took:?}: {reason}"
-        );
-        assert!(reason.contains("no answer"), "{reason}");
+        assert!(took > Duration::from_secs(4), "a pause is no loss: took {took:?}: {reason}");
+        assert!(reason.contains(SILENCE), "{reason}");
         all_fail(&tunnel, streams, "stopped").await;
         soon("close", tunnel.close()).await;
     }
@@ -80,9 +80,7 @@ async fn the_watchdog_detects_a_silent_path() {
 #[tokio::test]
 async fn the_watchdog_detects_a_hanging_agent_and_a_dead_one_is_noticed_at_once() {
     let Some(sshd) = Sshd::start().await else { return };
-    for (signal, limit) in
-        [(Signal::STOP, Duration::from_secs(9)), (Signal::KILL, Duration::from_secs(2))]
-    {
+    for (signal, is_silent) in [(Signal::STOP, true), (Signal::KILL, false)] {
         let tunnel = connect(sshd.options_with_agent()).await;
         let agents = soon(
             "exec",
@@ -91,13 +89,12 @@ async fn the_watchdog_detects_a_hanging_agent_and_a_dead_one_is_noticed_at_once(
         .await
         .unwrap();
         let agents = String::from_utf8(agents.stdout).unwrap();
-        let started = Instant::now();
         for pid in agents.split_whitespace() {
             let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
             rustix::process::kill_process(pid, signal).unwrap();
         }
         let reason = soon("dead", tunnel.dead()).await;
-        assert!(started.elapsed() < limit, "took {:?}: {reason}", started.elapsed());
+        assert_eq!(reason.contains(SILENCE), is_silent, "{signal:?}: {reason}");
         tunnel.close().await;
     }
 }
@@ -152,11 +149,8 @@ async fn an_idle_tunnel_stays_alive_and_knows_its_round_trip() {
         let tunnel = connect(options).await;
         let outlived = tokio::time::timeout(Duration::from_secs(7), tunnel.dead()).await;
         assert!(outlived.is_err(), "{route}: {outlived:?}");
-        assert!(
-            tunnel.statistics().round_trip.is_some_and(|trip| trip < Duration::from_secs(1)),
-            "{route}: {:?}",
-            tunnel.statistics()
-        );
+        let statistics = tunnel.statistics();
+        assert!(statistics.round_trip.is_some(), "{route}: {statistics:?}");
         tunnel.close().await;
     }
 }

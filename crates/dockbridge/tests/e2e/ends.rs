@@ -3,7 +3,7 @@
 
 mod audit;
 mod blocked;
-mod network;
+pub(crate) mod network;
 mod orders;
 mod verdicts;
 

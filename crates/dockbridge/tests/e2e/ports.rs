@@ -49,14 +49,27 @@ fn is_free(at: SocketAddr) -> bool {
     TcpListener::bind(at).is_ok()
 }
 
+/// A connection, or an error where nothing listens. `None` if the port has accepted it and reset
+/// it, because the program behind it does not listen yet: on a busy computer the reset arrives
+/// before this process has looked at its new connection.
+fn try_connect(at: SocketAddr) -> std::io::Result<Option<TcpStream>> {
+    match TcpStream::connect_timeout(&at, Duration::from_secs(5)) {
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(None),
+        connected => connected.map(Some),
+    }
+}
+
+fn connect(at: SocketAddr) -> Option<TcpStream> {
+    try_connect(at).unwrap_or_else(|error| panic!("{at}: {error}"))
+}
+
 /// The port must accept at the first try. The program behind it may need a moment more to listen,
 /// as with Docker's own proxy, which accepts before there is a connection to pass on to.
 fn fetch(port: u16) -> String {
     let begun = Instant::now();
     loop {
-        let stream = TcpStream::connect_timeout(&local(port), Duration::from_secs(5)).unwrap();
-        match ask(stream) {
-            Ok(answer) if !answer.is_empty() => return answer,
+        match connect(local(port)).map(ask) {
+            Some(Ok(answer)) if !answer.is_empty() => return answer,
             other => assert!(begun.elapsed() < AWAKE, "no answer: {other:?}"),
         }
     }
@@ -108,11 +121,11 @@ async fn sent_and_answered(at: SocketAddr) {
 fn echo(at: SocketAddr) -> TcpStream {
     let begun = Instant::now();
     loop {
-        let stream = TcpStream::connect_timeout(&at, Duration::from_secs(5))
-            .unwrap_or_else(|error| panic!("{at}: {error}"));
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        if round_trip(&stream).is_ok() {
-            return stream;
+        if let Some(stream) = connect(at) {
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            if round_trip(&stream).is_ok() {
+                return stream;
+            }
         }
         assert!(begun.elapsed() < AWAKE, "nothing comes back from {at}");
     }

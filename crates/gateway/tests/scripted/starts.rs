@@ -50,6 +50,23 @@ async fn fixed_port_is_open_when_the_start_is_answered_without_an_inspect_before
 }
 
 #[tokio::test]
+async fn wait_reaches_the_engine_while_the_inspect_behind_the_start_is_not_answered() {
+    let fixed = format!("{{\"80/tcp\":[{{\"HostIp\":\"\",\"HostPort\":\"{}\"}}]}}", free_port());
+    let chosen = "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"\"}]}";
+    for bindings in [fixed.as_str(), chosen] {
+        let mut rig = rig_with_ports();
+        let mut client = asks_to_start(&mut rig, bindings, ",\"AutoRemove\":true").await;
+        let mut engine = starts(&mut rig, &mut client).await;
+        let mut inspect = rig.engine().await;
+        assert!(inspect.head().await.starts_with(&format!("GET /containers/{ID}/json ")));
+        // On the connection that the client has already.
+        let wait = "POST /containers/web/wait?condition=removed";
+        client.send(&request(wait, "")).await;
+        assert!(engine.head().await.starts_with(wait), "{bindings}");
+    }
+}
+
+#[tokio::test]
 async fn port_that_the_engine_chose_is_open_when_it_is_shown() {
     let mut rig = rig_with_ports();
     let port = free_port();

@@ -23,6 +23,10 @@ pub(super) async fn answer(shared: &Shared, method: &Method, path: &str, body: &
             shared.faults().0.clear();
             json_response(StatusCode::OK, &json!({}))
         }
+        (&Method::POST, ["late_devices"]) => {
+            let devices = shared.engine.show_late_devices();
+            json_response(StatusCode::OK, &json!({"devices": devices}))
+        }
         (&Method::POST, ["engine"]) => set_engine(shared, body).await,
         (&Method::POST, ["servers", id, "power_cut"]) => power_cut(shared, id).await,
         (&Method::GET, ["state"]) => json_response(StatusCode::OK, &summary(shared)),

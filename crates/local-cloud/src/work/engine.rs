@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +40,8 @@ pub(crate) struct Engine {
     pub(crate) stop: CancellationToken,
     /// Notified after every change; the saver waits for it.
     pub(crate) changed: Notify,
+    /// Each late device that has not appeared yet holds a receiver.
+    late_devices: watch::Sender<()>,
 }
 
 impl Engine {
@@ -59,6 +61,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             changed: Notify::new(),
+            late_devices: watch::Sender::default(),
         }
     }
 
@@ -260,6 +263,13 @@ impl Engine {
         })
     }
 
+    /// Late devices appear now. Returns their number.
+    pub(crate) fn show_late_devices(&self) -> usize {
+        let late = self.late_devices.receiver_count();
+        self.late_devices.send_replace(());
+        late
+    }
+
     fn spawn_late_device(
         self: &Arc<Self>,
         project: String,
@@ -268,10 +278,16 @@ impl Engine {
         late: Duration,
     ) {
         let engine = Arc::clone(self);
+        let mut shown = self.late_devices.subscribe();
         self.tasks.spawn(async move {
             let stop = engine.stop.clone();
             let appear = async {
-                tokio::time::sleep(late).await;
+                tokio::select! {
+                    () = tokio::time::sleep(late) => {}
+                    // The sender lives as long as the engine.
+                    _ = shown.changed() => {}
+                }
+                drop(shown);
                 let still_there = engine
                     .world()
                     .projects

@@ -41,6 +41,8 @@ struct State {
     classes: Vec<Class>,
     /// On whose behalf the last connection to a container was opened.
     opened_for: Option<RequestId>,
+    /// Where these connections lead, as `host:port`.
+    destinations: Vec<String>,
     /// Containers in overlay networks only.
     in_overlays: BTreeSet<String>,
     /// The answer to `GET /services`; null without a swarm.
@@ -187,6 +189,11 @@ impl Engine {
         self.state.lock().unwrap().classes.clone()
     }
 
+    /// Where the opened connections lead, as `host:port`.
+    pub fn destinations(&self) -> Vec<String> {
+        self.state.lock().unwrap().destinations.clone()
+    }
+
     /// Simulates a rootless engine.
     pub fn run_rootless(&self) {
         self.state.lock().unwrap().security_options =
@@ -321,8 +328,10 @@ impl Connector for Engine {
                 Destination::Tcp { .. } if self.state.lock().unwrap().refuses_connections => {
                     return Ok(refusing());
                 }
-                Destination::Tcp { .. } | Destination::Udp { .. } => {
-                    self.state.lock().unwrap().classes.push(class);
+                Destination::Tcp { host, port } | Destination::Udp { host, port } => {
+                    let mut state = self.state.lock().unwrap();
+                    state.classes.push(class);
+                    state.destinations.push(format!("{host}:{port}"));
                     self.connected.send(there).unwrap();
                 }
                 Destination::Socket(path) => panic!("no test opens {path}"),

@@ -14,6 +14,10 @@ fn v6(port: u16) -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port))
 }
 
+fn has_ipv6() -> bool {
+    TcpListener::bind(v6(0)).is_ok()
+}
+
 async fn start(engine: &Engine, ports: &Ports, id: &str) {
     let reservation = ports.reserve(id).await.unwrap();
     engine.start_silently(id, 0);
@@ -31,7 +35,7 @@ fn at(ports: &Ports, address: SocketAddr) -> Option<String> {
 
 #[tokio::test]
 async fn one_number_of_both_families_belongs_to_two_containers_and_is_lent_again() {
-    if TcpListener::bind(v6(0)).is_err() {
+    if !has_ipv6() {
         return testkit::passed_over!("there is no IPv6 here");
     }
     for (first, second) in [("0.0.0.0", "::"), ("::", "0.0.0.0")] {
@@ -70,7 +74,7 @@ async fn one_number_of_both_families_belongs_to_two_containers_and_is_lent_again
 
 #[tokio::test]
 async fn a_lent_address_is_yielded_to_a_start_and_lent_again_when_it_fails() {
-    if TcpListener::bind(v6(0)).is_err() {
+    if !has_ipv6() {
         return testkit::passed_over!("there is no IPv6 here");
     }
     let (engine, ports, ..) = rig();
@@ -170,6 +174,55 @@ async fn ports_of_a_service_appear_and_disappear_with_it() {
     );
     engine.serve(json!([]));
     eventually("its end", &ports, || is_free(port)).await;
+    following.abort();
+}
+
+#[tokio::test]
+async fn an_ingress_port_leads_to_the_machine_and_a_host_mode_port_belongs_to_its_task() {
+    let (engine, ports, _, mut far_ends) = rig();
+    let following = tokio::spawn({
+        let ports = ports.clone();
+        async move { ports.run(CancellationToken::new()).await }
+    });
+    eventually("following", &ports, || engine.is_followed()).await;
+    let (ingress, other, host_mode) = (free_port(), free_port(), free_port());
+    let services = |published: u16| {
+        let port = |target: u16, published: u16, mode: &str| {
+            json!({
+                "Protocol": "tcp",
+                "TargetPort": target,
+                "PublishedPort": published,
+                "PublishMode": mode,
+            })
+        };
+        let published = [port(80, published, "ingress"), port(81, host_mode, "host")];
+        json!([{"ID": "q1", "Spec": {"Name": "web"}, "Endpoint": {"Ports": published}}])
+    };
+    let container = |port: u16| at(&ports, local(port));
+    engine.create("task", &[host_mode]);
+    engine.start("task");
+    engine.serve(services(ingress));
+    eventually("both ports", &ports, || {
+        container(ingress).is_some() && container(host_mode).is_some()
+    })
+    .await;
+    assert_eq!(
+        (container(ingress), container(host_mode)),
+        (Some("web".into()), Some("task".into()))
+    );
+    // The machine's ingress network chooses the task, and listens in both families.
+    let families = [local(ingress), v6(ingress)];
+    for address in families.into_iter().filter(|at| at.is_ipv4() || has_ipv6()) {
+        let before = engine.destinations().len();
+        let _connection = TcpStream::connect(address).await.unwrap();
+        within("the far end", far_ends.recv()).await.unwrap();
+        assert_eq!(engine.destinations()[before..], [format!("127.0.0.1:{ingress}")], "{address}");
+    }
+    // The service gets another number.
+    engine.serve(services(other));
+    eventually("the other number", &ports, || container(other).is_some()).await;
+    assert!(is_free(ingress), "the number before is free");
+    assert_eq!(container(host_mode).as_deref(), Some("task"));
     following.abort();
 }
 

@@ -84,6 +84,17 @@ impl Network {
         self.nft(&format!("table inet blocked {{\n{chain}\n}}\n")).await;
     }
 
+    /// From here on no packet reaches TCP 22 of the stage's machines; other hosts are reached.
+    pub async fn block_machines(&self, stage: &Stage) {
+        let place = place(stage);
+        let machines = format!("10.213.{place}.10-10.213.{place}.254");
+        let chain = format!(
+            "chain output {{ type filter hook output priority 0; ip daddr {machines} tcp dport 22 \
+             drop; }}"
+        );
+        self.nft(&format!("table inet blocked {{\n{chain}\n}}\n")).await;
+    }
+
     pub async fn open(&self) {
         self.nft("delete table inet blocked").await;
     }

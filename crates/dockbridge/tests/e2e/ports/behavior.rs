@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     echo, echoed, free_port, has_ipv6, is_free, listed, local, local_v6, make_peer, run_any,
-    sent_and_answered, shown,
+    sent_and_answered, shown, try_connect,
 };
 use crate::rig::{Stage, pass_over};
 
@@ -22,7 +22,7 @@ async fn remove(stage: &Stage, names: &[&str]) {
 
 /// Whether something listens, without sending anything.
 fn listens(at: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&at, Duration::from_secs(5)).is_ok()
+    try_connect(at).is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read as _};
 use std::time::Duration;
 
-use super::{echo, echoed, free_port, is_free, local, make_peer, sent_and_answered};
+use super::{connect, echo, echoed, free_port, is_free, local, make_peer, sent_and_answered};
 use crate::rig::{Stage, pass_over, set_link};
 
 /// A dead path is noticed within this time; the path's own tests measure it more closely.
@@ -35,7 +35,7 @@ async fn a_cut_network_resets_connections_and_takes_no_listener_away() {
     assert!(!is_free(local(port)));
 
     // A connection during the cut: reset, or served when the network is back, but not refused.
-    let early = std::net::TcpStream::connect_timeout(&local(port), Duration::from_secs(5)).unwrap();
+    let early = connect(local(port));
     set_link(&link, "up").await;
     drop(early);
     echoed(local(port)).await;

@@ -2,14 +2,13 @@
 //! family forwards to the container that the engine reports.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::time::Instant;
 
-use super::{AWAKE, ask_for, free_port, has_ipv6, local, local_v6, shown};
+use super::{AWAKE, ask_for, free_port, has_ipv6, local, local_v6, shown, try_connect};
 use crate::rig::{Stage, pass_over};
 
 /// How often containers are started side by side. The full measure is 20.
@@ -33,9 +32,8 @@ pub async fn who_answers(at: SocketAddr) -> Option<String> {
     tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
         loop {
-            let stream = TcpStream::connect_timeout(&at, Duration::from_secs(5)).ok()?;
-            match ask_for(stream, "/name") {
-                Ok(answer) if answer.starts_with("HTTP/1.") => {
+            match try_connect(at).ok()?.map(|stream| ask_for(stream, "/name")) {
+                Some(Ok(answer)) if answer.starts_with("HTTP/1.") => {
                     return Some(answer.lines().last().unwrap_or_default().to_owned());
                 }
                 other => {

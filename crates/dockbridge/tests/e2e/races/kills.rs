@@ -1,5 +1,8 @@
 //! The daemon is killed at twenty moments of a wake. Despite incomplete resources, the next daemon
-//! ends with one machine and one volume.
+//! ends with one machine and one volume. A stage that may pass too soon is held until the kill, so
+//! that each kill hits what it is meant for.
+
+mod holds;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +10,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use self::holds::{Held, Hold};
 use super::{Holdings, docker};
+use crate::ends::network::Network;
 use crate::rig::{Daemon, Stage, pass_over, run};
 
 /// What is removed before a round.
@@ -24,15 +29,32 @@ enum Before {
 enum Moment {
     /// As soon as the cloud has one; the daemon may not know yet.
     Made(&'static str),
-    /// This many milliseconds after the daemon reported this stage, or when it has passed.
-    At(&'static str, u64),
+    /// This many milliseconds after the daemon reported one of the expected stages.
+    After(u64),
 }
 
 use Before::{Everything, Power, Server};
-use Moment::{At, Made};
+use Moment::{After, Made};
+
+/// One kill.
+#[derive(Debug, Clone, Copy)]
+struct Kill {
+    moment: Moment,
+    /// Keeps the wake from leaving the expected stages before the kill.
+    hold: Hold,
+    expected: &'static [&'static str],
+}
+
+const fn kill(moment: Moment, hold: Hold, expected: &'static [&'static str]) -> Kill {
+    Kill { moment, hold, expected }
+}
+
+/// Ceiling until a moment comes.
+const CEILING: Duration = Duration::from_secs(150);
 
 const LOOK_UP: &str = "looking up what there is";
 const RELEASING: &str = "releasing";
+const CLEAN_UP: &str = "removing a machine that cannot be used";
 const CREATE: &str = "creating the server";
 const WAIT: &str = "waiting for the cloud";
 const BOOT: &str = "booting";
@@ -40,43 +62,77 @@ const CONNECT: &str = "connecting";
 const DOCKER: &str = "starting docker";
 const RESUME: &str = "starting what ran before";
 const UP: &str = "up";
-const STAGES: &[&str] = &[
-    LOOK_UP,
-    RELEASING,
-    "removing a machine that cannot be used",
-    CREATE,
-    WAIT,
-    BOOT,
-    CONNECT,
-    DOCKER,
-    RESUME,
-    UP,
-];
+const STAGES: &[&str] =
+    &[LOOK_UP, RELEASING, CLEAN_UP, CREATE, WAIT, BOOT, CONNECT, DOCKER, RESUME, UP];
+
+const CATALOGUE: Hold = Hold::Requests(&[("GET", "/v1/server_types")]);
+const NEW_KEY: Hold = Hold::Requests(&[("POST", "/v1/ssh_keys")]);
+const NEW_FIREWALL: Hold = Hold::Requests(&[("POST", "/v1/firewalls")]);
+const NEW_SERVER: Hold = Hold::Requests(&[("POST", "/v1/servers")]);
+/// A server that is off is started or deleted.
+const NEW_LIFE: Hold =
+    Hold::Requests(&[("POST", "/v1/servers/*/actions/poweron"), ("DELETE", "/v1/servers")]);
+
+/// Behind the login nothing holds the short stages.
+const LOGGED_IN: &[&str] = &[CONNECT, DOCKER, RESUME, UP];
 
 /// Two kills each: one while something is created, one while the resulting machine is taken over.
-const COLD: &[(Before, [Moment; 2])] = &[
-    (Everything, [At(LOOK_UP, 0), At(BOOT, 0)]),
-    (Everything, [Made("ssh_keys"), At(CONNECT, 0)]),
-    (Everything, [Made("firewalls"), At(BOOT, 500)]),
-    (Everything, [Made("volumes"), At(DOCKER, 0)]),
-    (Everything, [Made("servers"), At(UP, 0)]),
+/// Key and firewall are created while the daemon still looks up.
+const COLD: &[(Before, [Kill; 2])] = &[
+    (Everything, [kill(After(0), CATALOGUE, &[LOOK_UP]), kill(After(0), Hold::Ssh, &[BOOT])]),
+    (
+        Everything,
+        [
+            kill(Made("ssh_keys"), NEW_FIREWALL, &[LOOK_UP]),
+            kill(After(0), Hold::Nothing, LOGGED_IN),
+        ],
+    ),
+    (
+        Everything,
+        [kill(Made("firewalls"), NEW_KEY, &[LOOK_UP]), kill(After(500), Hold::Ssh, &[BOOT])],
+    ),
+    (
+        Everything,
+        [kill(Made("volumes"), NEW_SERVER, &[CREATE]), kill(After(0), Hold::Volume, &[DOCKER])],
+    ),
+    (
+        Everything,
+        [
+            kill(Made("servers"), Hold::Ssh, &[CREATE, WAIT, BOOT]),
+            kill(After(0), Hold::Nothing, &[UP]),
+        ],
+    ),
 ];
 /// These find a volume with data.
-const WITH_DATA: &[(Before, [Moment; 2])] = &[
-    (Server, [At(LOOK_UP, 20), At(BOOT, 1_000)]),
-    (Server, [Made("servers"), At(CONNECT, 100)]),
-    (Server, [At(CREATE, 100), At(DOCKER, 0)]),
-    (Power, [At(RELEASING, 0), At(BOOT, 1_500)]),
-    (Server, [At(CREATE, 0), At(UP, 100)]),
+const WITH_DATA: &[(Before, [Kill; 2])] = &[
+    (Server, [kill(After(20), CATALOGUE, &[LOOK_UP]), kill(After(1_000), Hold::Ssh, &[BOOT])]),
+    (
+        Server,
+        [
+            kill(Made("servers"), Hold::Ssh, &[CREATE, WAIT, BOOT]),
+            kill(After(100), Hold::Nothing, LOGGED_IN),
+        ],
+    ),
+    (Server, [kill(After(100), NEW_SERVER, &[CREATE]), kill(After(0), Hold::Volume, &[DOCKER])]),
+    (
+        Power,
+        [
+            kill(After(0), NEW_LIFE, &[RELEASING, CLEAN_UP, CREATE]),
+            kill(After(1_500), Hold::Ssh, &[BOOT]),
+        ],
+    ),
+    (Server, [kill(After(0), NEW_SERVER, &[CREATE]), kill(After(100), Hold::Nothing, &[UP])]),
 ];
 
 #[tokio::test]
 async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_one_does_not_use() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let mut struck: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut daemon = stage.start(&[]).await;
-    for (before, moments) in COLD {
-        daemon = round(&stage, daemon, *before, *moments, &mut struck).await;
+    let network = Network::new(&stage).await;
+    let here = (&stage, &network);
+    let mut struck = BTreeMap::new();
+    let mut daemon = network.start(&stage, &[]).await;
+    for (before, kills) in COLD {
+        daemon = round(here, daemon, *before, kills, &mut struck).await;
     }
     stage.make_image("tiny").await;
     stage
@@ -95,8 +151,8 @@ async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_o
     // The servers of the next rounds go without a warning.
     stage.on_machine("sync").await.succeeded();
     let (_, volume) = Holdings::of(&stage).await.only();
-    for (before, moments) in WITH_DATA {
-        daemon = round(&stage, daemon, *before, *moments, &mut struck).await;
+    for (before, kills) in WITH_DATA {
+        daemon = round(here, daemon, *before, kills, &mut struck).await;
         assert_eq!(Holdings::of(&stage).await.only().1, volume, "the volume with the data stays");
     }
     let read =
@@ -104,37 +160,32 @@ async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_o
     assert_eq!(read.succeeded().stdout, "of before\n");
 
     assert_eq!(struck.values().sum::<u32>(), 20);
-    let hits = |stages: &[&str]| stages.iter().filter_map(|stage| struck.get(stage)).sum::<u32>();
-    // Some stages take milliseconds, such as the creation of a server on an existing volume: the
-    // kill may hit the next one instead.
-    for (stages, at_least) in
-        [(&[CREATE, WAIT][..], 3), (&[BOOT, CONNECT], 4), (&[DOCKER, RESUME, UP], 4)]
-    {
-        assert!(hits(stages) >= at_least, "{stages:?} were hit {at_least} times: {struck:?}");
+    for stage in [LOOK_UP, CREATE, BOOT, DOCKER, UP] {
+        assert!(struck.contains_key(stage), "the moments are spread over the wake: {struck:?}");
     }
-    assert!(struck.len() >= 6, "the moments are spread over the wake: {struck:?}");
     daemon.stop().await;
     stage.close().await;
 }
 
 /// Kills two daemons during one wake; the third completes it.
 async fn round(
-    stage: &Stage,
+    (stage, network): (&Stage, &Network),
     last: Daemon,
     before: Before,
-    moments: [Moment; 2],
+    kills: &[Kill; 2],
     struck: &mut BTreeMap<&str, u32>,
 ) -> Daemon {
     last.kill().await;
     clear(stage, before).await;
     let mut seen = Holdings::default();
-    for moment in moments {
-        let daemon = stage.start(&[]).await;
-        let hit = strike(stage, daemon, moment, &mut seen).await;
-        eprintln!("{before:?} taken away, killed at {moment}: {hit}");
+    for kill in kills {
+        let held = kill.hold.begin(stage, network).await;
+        let daemon = network.start(stage, &[]).await;
+        let hit = strike(stage, daemon, *kill, held, &mut seen).await;
+        eprintln!("{before:?} taken away, killed at {}: {hit}", kill.moment);
         *struck.entry(hit.stage).or_default() += 1;
     }
-    let daemon = stage.start(&[]).await;
+    let daemon = network.start(stage, &[]).await;
     let begun = Instant::now();
     stage.docker(&["ps"]).await.succeeded();
     eprintln!("  served {:.1} s later", begun.elapsed().as_secs_f64());
@@ -156,7 +207,13 @@ struct Hit {
 }
 
 /// Gives a command and kills the daemon at the moment.
-async fn strike(stage: &Stage, daemon: Daemon, moment: Moment, seen: &mut Holdings) -> Hit {
+async fn strike(
+    stage: &Stage,
+    daemon: Daemon,
+    kill: Kill,
+    hold: Held<'_>,
+    seen: &mut Holdings,
+) -> Hit {
     let client = daemon.client();
     let command = tokio::spawn(run(docker(stage, &daemon.socket, &["ps"]), ""));
     let begun = Instant::now();
@@ -168,34 +225,31 @@ async fn strike(stage: &Stage, daemon: Daemon, moment: Moment, seen: &mut Holdin
             Some(phase) if status.state == api::MachineState::Waking => phase.words.as_str(),
             _ => status.state.word(),
         };
-        let at = STAGES.iter().position(|stage| *stage == word);
-        let due = match moment {
+        let at = STAGES.iter().find(|stage| **stage == word).copied();
+        let is_expected = at.is_some_and(|at| kill.expected.contains(&at));
+        let due = match kill.moment {
             Made(what) => held[what] > 0,
-            At(wanted, later) => match at.cmp(&STAGES.iter().position(|stage| *stage == wanted)) {
-                std::cmp::Ordering::Less => false,
-                std::cmp::Ordering::Equal => {
-                    reached.get_or_insert_with(Instant::now).elapsed()
+            After(later) => {
+                is_expected
+                    && reached.get_or_insert_with(Instant::now).elapsed()
                         >= Duration::from_millis(later)
-                }
-                std::cmp::Ordering::Greater => true,
-            },
+            }
         };
         assert!(held["servers"] <= 1 && held["volumes"] <= 1, "{held:?}");
         if due {
-            break Hit {
-                stage: at.map_or("before the wake", |at| STAGES[at]),
-                after: begun.elapsed(),
-                held,
-            };
+            let hit = Hit { stage: at.unwrap_or("no stage"), after: begun.elapsed(), held };
+            assert!(is_expected, "{kill:?} hit {hit}\n{}", stage.daemon_log());
+            break hit;
         }
         assert!(
-            begun.elapsed() < Duration::from_secs(40),
-            "{moment} does not come: {status:?}\n{}",
+            begun.elapsed() < CEILING,
+            "{kill:?} does not come: {status:?}\n{}",
             stage.daemon_log()
         );
         sleep(Duration::from_millis(2)).await;
     };
     daemon.kill().await;
+    hold.end().await;
     seen.add(Holdings::of(stage).await);
     // Served just before, or failed because no daemon serves any more.
     command.await.unwrap();
@@ -241,7 +295,7 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Made(what) => write!(f, "{what} made"),
-            At(stage, later) => write!(f, "{stage:?} + {later} ms"),
+            After(later) => write!(f, "the stage + {later} ms"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the engine orders from a hypervisor, as a recording one sees it.
 
+mod late_devices;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -11,7 +13,6 @@ use super::*;
 use crate::hypervisor::{self, Event, Failure, Format, InboundRule, NewServer};
 use crate::options::{ContainerEngine, Pace};
 use crate::state::{Progress, Resource, Server, Volume};
-use crate::work::Late;
 
 /// Takes a moment for everything, fails on request, and panics when two effects overlap.
 #[derive(Default)]
@@ -178,50 +179,6 @@ fn chain(engine: &Engine, works: Vec<Work>) -> Chain {
 
 fn status(engine: &Engine) -> ServerStatus {
     engine.world().projects["p"].servers[&SERVER].status
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_late_device_appears_after_the_action_has_succeeded() {
-    let (engine, recorder) = engine();
-    let late = Some(Late { by: Duration::from_secs(5), wrong_disk: false });
-    let attach = chain(
-        &engine,
-        vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }],
-    );
-    engine.clone().run(attach).await;
-    assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, Some(SERVER));
-    assert_eq!(recorder.done(), Vec::<String>::new());
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(recorder.done(), ["attach 20"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_late_device_never_appears_on_a_server_that_lost_the_volume() {
-    let (engine, recorder) = engine();
-    let late = Some(Late { by: Duration::from_secs(5), wrong_disk: false });
-    let works = vec![
-        Work::Attach { volume: VOLUME, server: SERVER, late, automount: false },
-        Work::Detach(VOLUME),
-    ];
-    engine.clone().run(chain(&engine, works)).await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(recorder.done(), ["detach 20"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn another_disk_stands_under_the_name_until_the_device_comes() {
-    let (engine, recorder) = engine();
-    let late = Some(Late { by: Duration::from_secs(5), wrong_disk: true });
-    engine
-        .clone()
-        .run(chain(
-            &engine,
-            vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }],
-        ))
-        .await;
-    assert_eq!(recorder.done(), ["show wrong disk 20"]);
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(recorder.done(), ["show wrong disk 20", "attach 20"]);
 }
 
 #[tokio::test(start_paused = true)]
