@@ -7,13 +7,11 @@ use http::header::HOST;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use lifecycle::Container;
+use lifecycle::{Container, Counts};
 use serde::Deserialize;
 use tokio::time::timeout;
 use tunnel::{Class, Destination, Tunnel};
 
-/// A container with this label keeps the machine while it runs.
-const KEEP: &str = "dockbridge.keep";
 /// 10,000 containers are about 10 MB.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -73,16 +71,11 @@ fn container(listed: Listed) -> Container {
         .iter()
         .map(|name| name.trim_start_matches('/'))
         .find(|name| !name.contains('/'));
-    let keeps =
-        listed.labels.is_some_and(|labels| labels.get(KEEP).is_some_and(|value| !is_false(value)));
+    let labels = listed.labels.unwrap_or_default();
     Container {
         name: own.map_or_else(|| listed.id.chars().take(12).collect(), str::to_owned),
-        keeps,
+        counts: Counts::by_labels(|label| labels.get(label).map(String::as_str)),
     }
-}
-
-fn is_false(value: &str) -> bool {
-    ["false", "no", "0", "off"].iter().any(|word| value.trim().eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -90,13 +83,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keep_label_counts_unless_it_is_false() {
+    fn container_has_its_own_name_and_counts_by_its_labels() {
         let read = |text: &str| container(serde_json::from_str(text).unwrap());
         let named =
             r#"{"Id":"4f5a","Names":["/other/alias","/web"],"Labels":{"dockbridge.keep":""}}"#;
-        assert_eq!(read(named), Container { name: "web".to_owned(), keeps: true });
+        assert_eq!(read(named), Container { name: "web".to_owned(), counts: Counts::Always });
         let not = r#"{"Id":"0123456789abcdef","Names":[],"Labels":{"dockbridge.keep":" False "}}"#;
-        assert_eq!(read(not), Container { name: "0123456789ab".to_owned(), keeps: false });
-        assert!(!read(r#"{"Id":"4f5a","Names":["/web"],"Labels":null}"#).keeps);
+        let unnamed = Container { name: "0123456789ab".to_owned(), counts: Counts::AsSet };
+        assert_eq!(read(not), unnamed);
+        let unlabeled = read(r#"{"Id":"4f5a","Names":["/web"],"Labels":null}"#);
+        assert_eq!(unlabeled.counts, Counts::AsSet);
     }
 }
