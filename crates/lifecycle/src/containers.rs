@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// A container with this label keeps the machine.
 const KEEP: &str = "dockbridge.keep";
+/// A container with this label does not count: a proxy or a database beside what is worked on.
+const IGNORE: &str = "dockbridge.ignore";
 
 /// A running container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +24,20 @@ pub enum Counts {
     AsSet,
     /// It keeps the machine while it runs, also while the screen is locked.
     Always,
+    /// It does not keep the machine, whatever the setting says.
+    Never,
 }
 
 impl Counts {
-    /// By the values of a container's labels, which `value` finds by their names.
+    /// By the values of a container's labels, which `value` finds by their names. Of two labels
+    /// that contradict each other the one that keeps the machine counts.
     pub fn by_labels<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Self {
         let is_set = |label| value(label).is_some_and(|value| !is_false(value));
-        if is_set(KEEP) { Self::Always } else { Self::AsSet }
+        match (is_set(KEEP), is_set(IGNORE)) {
+            (true, _) => Self::Always,
+            (false, true) => Self::Never,
+            (false, false) => Self::AsSet,
+        }
     }
 }
 
@@ -83,7 +92,8 @@ pub(crate) fn claims(running: &[Container], setting: Containers) -> Vec<Claim> {
         Containers::Keep => Some(Lasts::Running),
         Containers::Ignore => None,
     };
-    let names: Vec<&str> = running.iter().map(|container| container.name.as_str()).collect();
+    let counted = running.iter().filter(|container| container.counts != Counts::Never);
+    let names: Vec<&str> = counted.map(|container| container.name.as_str()).collect();
     claims.extend(lasts.zip(are_running(&names)).map(|(lasts, what)| Claim { what, lasts }));
     claims
 }
@@ -115,6 +125,10 @@ mod tests {
         assert_eq!(labeled(&[(KEEP, "true")]), Counts::Always);
         assert_eq!(labeled(&[(KEEP, " False ")]), Counts::AsSet);
         assert_eq!(labeled(&[("com.example", "true")]), Counts::AsSet);
+        assert_eq!(labeled(&[(IGNORE, "")]), Counts::Never);
+        assert_eq!(labeled(&[(IGNORE, "no")]), Counts::AsSet);
+        assert_eq!(labeled(&[(IGNORE, ""), (KEEP, "")]), Counts::Always);
+        assert_eq!(labeled(&[(IGNORE, ""), (KEEP, "false")]), Counts::Never);
     }
 
     #[test]
@@ -133,5 +147,14 @@ mod tests {
         assert_eq!(claims(Containers::Keep), [labeled.clone(), (both, Lasts::Running)]);
         assert_eq!(claims(Containers::Ignore), [labeled]);
         assert!(super::claims(&[], Containers::Keep).is_empty());
+    }
+
+    #[test]
+    fn ignored_container_keeps_no_machine_and_is_not_named() {
+        let ignored = Container { name: "proxy".to_owned(), counts: Counts::Never };
+        let web = Container { name: "web".to_owned(), counts: Counts::AsSet };
+        let both = [ignored.clone(), web];
+        assert!(claims(&[ignored], Containers::Keep).is_empty());
+        assert_eq!(claims(&both, Containers::Keep)[0].what, "container web is running");
     }
 }

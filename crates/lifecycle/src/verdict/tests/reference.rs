@@ -30,7 +30,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Kind::Watch),
         Just(Kind::Forward)
     ];
-    let counts = prop_oneof![4 => Just(Counts::AsSet), 1 => Just(Counts::Always)];
+    let counts = prop_oneof![
+        4 => Just(Counts::AsSet),
+        1 => Just(Counts::Always),
+        1 => Just(Counts::Never),
+    ];
     let containers = prop::collection::vec(counts, 0..3);
     let step = prop_oneof![
         3 => kind.prop_map(Step::Begin),
@@ -159,7 +163,7 @@ impl Reference {
             false => policy.connection_timeout,
         };
         let connected = self.open.iter().any(|open| now.since(open.traffic) < silent_limit);
-        let contained = !self.containers.is_empty()
+        let contained = self.containers.iter().any(|counts| *counts != Counts::Never)
             && match policy.containers {
                 Containers::Keep => true,
                 Containers::Timeout => idle < silent_limit,
