@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use engine::{Client, ContainerSummary};
-use lifecycle::Container;
+use lifecycle::{Container, Counts};
 use machine::with_causes;
 use tokio::time::timeout;
 use tunnel::{Class, Destination, Tunnel};
-
-/// A container with this label keeps the machine while it runs.
-const KEEP: &str = "dockbridge.keep";
 
 /// The running containers; `None` if the engine does not answer in time.
 pub(crate) async fn running(tunnel: &Tunnel, limit: Duration) -> Option<Vec<Container>> {
@@ -28,12 +25,8 @@ pub(crate) async fn running(tunnel: &Tunnel, limit: Duration) -> Option<Vec<Cont
 fn container(listed: &ContainerSummary) -> Container {
     Container {
         name: listed.name().map_or_else(|| listed.id.chars().take(12).collect(), str::to_owned),
-        keeps: listed.label(KEEP).is_some_and(|value| !is_false(value)),
+        counts: Counts::by_labels(|label| listed.label(label)),
     }
-}
-
-fn is_false(value: &str) -> bool {
-    ["false", "no", "0", "off"].iter().any(|word| value.trim().eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -41,13 +34,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keep_label_counts_unless_it_is_false() {
+    fn container_has_its_own_name_and_counts_by_its_labels() {
         let read = |text: &str| container(&serde_json::from_str(text).unwrap());
         let named =
             r#"{"Id":"4f5a","Names":["/other/alias","/web"],"Labels":{"dockbridge.keep":""}}"#;
-        assert_eq!(read(named), Container { name: "web".to_owned(), keeps: true });
+        assert_eq!(read(named), Container { name: "web".to_owned(), counts: Counts::Always });
         let not = r#"{"Id":"0123456789abcdef","Names":[],"Labels":{"dockbridge.keep":" False "}}"#;
-        assert_eq!(read(not), Container { name: "0123456789ab".to_owned(), keeps: false });
-        assert!(!read(r#"{"Id":"4f5a","Names":["/web"],"Labels":null}"#).keeps);
+        let unnamed = Container { name: "0123456789ab".to_owned(), counts: Counts::AsSet };
+        assert_eq!(read(not), unnamed);
+        let unlabeled = read(r#"{"Id":"4f5a","Names":["/web"],"Labels":null}"#);
+        assert_eq!(unlabeled.counts, Counts::AsSet);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Clock, Moment};
+use crate::{Clock, Container, Moment};
 
 /// Kinds of activity, which the policy treats differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -59,15 +59,6 @@ pub struct Seen {
     pub source: String,
     /// The client, by its own name.
     pub client: Option<String>,
-}
-
-/// A running container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Container {
-    /// Its name.
-    pub name: String,
-    /// Its label keeps the machine while it runs.
-    pub keeps: bool,
 }
 
 /// The user wants the machine to stay.

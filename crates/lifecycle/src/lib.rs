@@ -9,12 +9,14 @@
 
 mod activity;
 mod clock;
+mod containers;
 mod policy;
 mod polling;
 mod verdict;
 
-pub use activity::{Activity, Container, Guard, Kind, Live, Pin, Seen, Snapshot};
+pub use activity::{Activity, Guard, Kind, Live, Pin, Seen, Snapshot};
 pub use clock::{Clock, FakeClock, Moment, SuspendClock};
-pub use policy::{Billing, Budget, Containers, Lock, LockAction, Policy, Tenure};
+pub use containers::{Container, Containers, Counts};
+pub use policy::{Billing, Budget, Lock, LockAction, Policy, Tenure};
 pub use polling::Polling;
 pub use verdict::{Cancel, Cause, Ending, Outcome, Reason, ReasonKind, Verdict, decide};

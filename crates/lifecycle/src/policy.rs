@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Moment;
+use crate::{Containers, Moment};
 
 /// The user's settings, sections `activity` and `lock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,19 +30,6 @@ pub struct Policy {
 impl Policy {
     /// A timeout that ends no machine.
     pub const UNLIMITED: Duration = Duration::MAX;
-}
-
-/// Whether running containers keep a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Containers {
-    /// As silent connections do: for `connection_timeout` after the last activity.
-    #[default]
-    Timeout,
-    /// While they run.
-    Keep,
-    /// No, except those with the label `dockbridge.keep`.
-    Ignore,
 }
 
 /// The effect of a locked screen, or of a computer that suspends.

@@ -37,7 +37,7 @@ mod tunnel;
 mod watchdog;
 mod wire;
 
-pub use agent_proto::datagram;
+pub use agent_proto::{PROTOCOL, datagram};
 pub use error::{CallError, ConnectError};
 pub use exec::ExecOutput;
 pub use fingerprint::{Fingerprint, NotAFingerprint};

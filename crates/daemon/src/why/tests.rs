@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lifecycle::{
-    Activity, Billing, Budget, Clock as _, Container, Containers, FakeClock, Guard, Kind, Policy,
-    Tenure, decide,
+    Activity, Billing, Budget, Clock as _, Container, Containers, Counts, FakeClock, Guard, Kind,
+    Policy, Tenure, decide,
 };
 
 use super::*;
@@ -105,7 +105,7 @@ fn five_containers_run() {
     let stage = Stage::new();
     stage.activity.set_containers(
         ["db", "web", "mail"]
-            .map(|name| Container { name: name.to_owned(), keeps: false })
+            .map(|name| Container { name: name.to_owned(), counts: Counts::AsSet })
             .to_vec(),
     );
     let why = stage.after(600);
@@ -117,7 +117,8 @@ fn five_containers_run() {
 fn six_container_has_the_keep_label() {
     let mut stage = Stage::new();
     stage.policy.containers = Containers::Ignore;
-    stage.activity.set_containers(vec![Container { name: "train".to_owned(), keeps: true }]);
+    let train = Container { name: "train".to_owned(), counts: Counts::Always };
+    stage.activity.set_containers(vec![train]);
     let why = stage.after(90_000);
     assert_eq!(first(&why), ("container", "container train has the label dockbridge.keep", None));
     assert_eq!(why.next, "kept: 1 activity in progress");

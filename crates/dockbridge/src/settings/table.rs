@@ -137,7 +137,7 @@ settings! {
         grace_period: Span, default("30s");
         /// What running containers mean. `timeout`: the same as a silent connection. `keep`: the
         /// machine stays while one runs. `ignore`: they do not count. A container with the label
-        /// `dockbridge.keep` always keeps the machine
+        /// `dockbridge.keep` always keeps the machine, one with the label `dockbridge.ignore` never
         containers: Choice<Containers>, default("timeout");
         /// An idle machine stays until shortly before the end of the hour that is paid
         keep_paid_hour: Switch, default("true");

@@ -1,11 +1,7 @@
-//! `--help` of every command, as a terminal of 80 columns shows it.
+//! `--help` of every command, as a terminal of 80 columns shows it: `help.md` beside this file.
 
-mod cloud;
-mod daily;
-mod images;
-mod setup;
-
-use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 fn help(command: &[&str]) -> String {
@@ -18,41 +14,36 @@ fn help(command: &[&str]) -> String {
         .unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let lines: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();
     for line in &lines {
         assert!(line.chars().count() <= 80, "{command:?} has a line of over 80 columns: {line}");
     }
     lines.join("\n")
 }
 
-/// All commands, by the lists of subcommands in their help.
-fn commands(command: &[&str], all: &mut BTreeSet<String>) {
-    all.insert(format!("{command:?}"));
+/// The help of a command and of each command in its list.
+fn collect(command: &[&str], all: &mut Vec<(String, String)>) {
     let text = help(command);
+    all.push(([&["dockbridge"][..], command].concat().join(" "), text.clone()));
     let Some((_, list)) = text.split_once("\nCommands:\n") else { return };
     let names = list.lines().take_while(|line| !line.is_empty());
     for name in names.filter_map(|line| line.strip_prefix("  ")) {
         let name = name.split(' ').next().unwrap();
         if !matches!(name, "" | "help") {
-            commands(&[command, &[name]].concat(), all);
+            collect(&[command, &[name]].concat(), all);
         }
     }
 }
 
 #[test]
-fn every_command_has_a_snapshot() {
-    let tests = [
-        include_str!("help/cloud.rs"),
-        include_str!("help/daily.rs"),
-        include_str!("help/images.rs"),
-        include_str!("help/setup.rs"),
-    ];
-    let mut all = BTreeSet::new();
-    commands(&[], &mut all);
+fn reference_of_help_is_up_to_date() {
+    let mut all = Vec::new();
+    collect(&[], &mut all);
     assert!(all.len() > 30, "{all:?}");
-    let missing: Vec<&String> = all
-        .iter()
-        .filter(|command| !tests.iter().any(|test| test.contains(&format!("help(&{command})"))))
-        .collect();
-    assert!(missing.is_empty(), "no snapshot of {missing:?}");
+    let mut text = String::new();
+    for (command, help) in all {
+        write!(text, "\n## {command}\n\n```text\n{help}\n```\n").unwrap();
+    }
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/help.md");
+    testkit::compare_generated(&document, "help", &text, "-p dockbridge --test cli reference");
 }

@@ -134,6 +134,8 @@ fn builds_and_transfers_have_kinds_of_their_own_and_stats_are_watched() {
         "GET /containers/x/export",
         "PUT /containers/x/archive?path=/",
         "POST /plugins/pull?remote=x",
+        "POST /plugins/registry.example/team/app/push",
+        "POST /plugins/registry.example/team/app/upgrade?remote=x",
     ] {
         assert_eq!(route(line).kind, Kind::Transfer, "{line}");
     }
@@ -178,6 +180,7 @@ fn requests_that_bring_images_or_files_fill_the_disk() {
         "POST /v1.41/images/create?fromImage=alpine",
         "POST /images/load",
         "POST /plugins/pull?remote=x",
+        "POST /plugins/x/upgrade?remote=y",
         "PUT /containers/x/archive?path=/",
     ] {
         assert!(route(line).fills, "{line}");
@@ -185,6 +188,7 @@ fn requests_that_bring_images_or_files_fill_the_disk() {
     for line in [
         "GET /containers/x/archive?path=/",
         "POST /images/x/push",
+        "POST /plugins/x/push",
         "POST /containers/create",
         "POST /images/prune",
         "DELETE /images/x",

@@ -104,11 +104,11 @@ const TABLE: &[Endpoint] = &[
     post("plugins/create").kind(Transfer).bulk(Bulk::Yes).fills(),
     get("plugins/{name..}/json"),
     delete("plugins/{name..}"),
-    post("plugins/{name..}/push"),
+    post("plugins/{name..}/push").kind(Transfer),
     post("plugins/{name..}/enable"),
     post("plugins/{name..}/disable"),
     post("plugins/{name..}/set"),
-    post("plugins/{name..}/upgrade"),
+    post("plugins/{name..}/upgrade").kind(Transfer).fills(),
     any("plugins/{name..}"),
 
     get("swarm"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Reason, ReasonKind, Scene, in_words};
 use crate::activity::Live;
-use crate::policy::Containers;
+use crate::containers::{Claim, Lasts, claims};
 use crate::{Kind, Moment, Policy};
 
 /// Something that keeps the machine until a moment, or without an end.
@@ -96,46 +96,20 @@ impl Scene<'_> {
     }
 
     fn containers(&self) -> Vec<Hold> {
-        let running = &self.snapshot.containers;
-        let hold = |what: String, until, withstands_lock| Hold {
+        let hold = |Claim { what, lasts }| Hold {
             kind: ReasonKind::Container,
             what,
             client: None,
             since: None,
             last_traffic: None,
-            until,
-            withstands_lock,
+            until: match lasts {
+                Lasts::Always | Lasts::Running => None,
+                Lasts::Timeout => Self::over(self.last, self.connection_timeout()),
+            },
+            withstands_lock: lasts == Lasts::Always,
         };
-        let mut holds: Vec<Hold> = running
-            .iter()
-            .filter(|container| container.keeps)
-            .map(|container| {
-                hold(
-                    format!("container {} has the label dockbridge.keep", container.name),
-                    None,
-                    true,
-                )
-            })
-            .collect();
-        let names = match &running[..] {
-            [] => return holds,
-            [one] => format!("container {} is running", one.name),
-            [first, second] => format!("containers {} and {} are running", first.name, second.name),
-            [first, second, rest @ ..] => format!(
-                "containers {}, {} and {} more are running",
-                first.name,
-                second.name,
-                rest.len()
-            ),
-        };
-        match self.policy.containers {
-            Containers::Ignore => {}
-            Containers::Keep => holds.push(hold(names, None, false)),
-            Containers::Timeout => {
-                holds.push(hold(names, Self::over(self.last, self.connection_timeout()), false))
-            }
-        }
-        holds
+        let running = &self.snapshot.containers;
+        claims(running, self.policy.containers).into_iter().map(hold).collect()
     }
 
     fn pin(&self) -> Option<Hold> {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    Activity, Billing, Budget, Clock, Container, Containers, FakeClock, Guard, Kind, Lock,
+    Activity, Billing, Budget, Clock, Container, Containers, Counts, FakeClock, Guard, Kind, Lock,
 };
 
 mod reference;
@@ -54,8 +54,9 @@ impl Stage {
     }
 
     fn containers(&self, names: &[&str], keeps: bool) {
+        let counts = if keeps { Counts::Always } else { Counts::AsSet };
         self.activity.set_containers(
-            names.iter().map(|name| Container { name: (*name).to_owned(), keeps }).collect(),
+            names.iter().map(|name| Container { name: (*name).to_owned(), counts }).collect(),
         );
     }
 

@@ -115,7 +115,6 @@ pub(super) static ROUTES: &[Route] = routes! {
     "servers/{id}/actions/enable_backup" { POST operation }
     "servers/{id}/actions/remove_from_placement_group" { POST operation }
     "servers/{id}/actions/request_console" { POST operation }
-    "servers/{id}/actions/reset_password" { POST operation }
     "zones" { GET zones, POST operation }
     "zones/actions" { GET no_actions }
     "zones/actions/{id}" { GET operation }

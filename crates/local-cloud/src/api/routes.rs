@@ -32,6 +32,7 @@ static ROUTES: &[Route] = routes! {
     "servers/{id}/actions/change_dns_ptr" { POST server_actions::change_dns_ptr }
     "servers/{id}/actions/enable_rescue" { POST server_actions::enable_rescue }
     "servers/{id}/actions/disable_rescue" { POST server_actions::disable_rescue }
+    "servers/{id}/actions/reset_password" { POST server_actions::reset_password }
     "volumes" { GET volumes::list, POST volumes::create }
     "volumes/actions" { GET actions::list_of_volumes }
     "volumes/actions/{id}" { GET actions::get }

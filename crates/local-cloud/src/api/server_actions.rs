@@ -11,6 +11,7 @@ use super::reply::Reply;
 use super::scope::Scope;
 use super::{images, servers, view};
 use crate::hypervisor::Rescue;
+use crate::state::action::ActionError;
 use crate::state::{Resource, ServerStatus, Snapshot};
 use crate::work::Work;
 
@@ -74,6 +75,26 @@ pub(super) fn enable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 
 pub(super) fn disable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     simple(scope, "disable_rescue", |server| Work::SetRescue { server, rescue: None })
+}
+
+/// The password in the answer is not set: the local cloud's servers only accept keys. The agent in
+/// the server that would set it needs a running system; without one the action fails.
+pub(super) fn reset_password(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
+    let server = servers::find(scope)?;
+    let (resource, runs) = (Resource::Server(server.id), server.status == ServerStatus::Running);
+    Fields::of(&scope.call.body).finish()?;
+    scope.ensure_unlocked(resource)?;
+    let action = if runs {
+        scope.start_one("reset_password", &[resource], Work::Nothing)?
+    } else {
+        let id = scope.action("reset_password", &[resource]);
+        if let Some(action) = scope.project.actions.get_mut(&id) {
+            action.end(Err(ActionError::failed("server is not running")), scope.now);
+        }
+        scope.action_json(id)
+    };
+    let root_password = servers::root_password();
+    Ok(Reply::created(json!({"action": action, "root_password": root_password})))
 }
 
 pub(super) fn rebuild(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {

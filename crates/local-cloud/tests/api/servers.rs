@@ -216,6 +216,24 @@ async fn the_rescue_system_is_enabled_until_the_next_boot_or_until_disabled() {
 }
 
 #[tokio::test]
+async fn the_root_password_is_reset_while_the_server_runs() {
+    let rig = Rig::start().await;
+    let server = rig.server("s").await;
+    let on = |name: &str| format!("/servers/{server}/actions/{name}");
+    let reset = async || rig.post(&on("reset_password"), json!({})).await;
+    let (first, second) = (rig.done(reset().await).await, rig.done(reset().await).await);
+    assert_eq!(first.expect(201).body["action"]["command"], "reset_password");
+    assert_eq!(first.body["root_password"].as_str().map(str::len), Some(20));
+    assert_ne!(first.body["root_password"], second.body["root_password"]);
+
+    rig.done(rig.post(&on("poweroff"), json!({})).await).await;
+    let failed = rig.ended(reset().await.expect(201).id("action")).await;
+    assert_eq!((&failed["status"], &failed["progress"]), (&json!("error"), &json!(100)));
+    assert_eq!(failed["error"]["code"], "action_failed");
+    assert_eq!(status(&rig, server).await, "off");
+}
+
+#[tokio::test]
 async fn an_address_without_auto_delete_outlives_its_server() {
     let rig = Rig::start().await;
     let server = rig.server_with("s", json!({"public_net": {"enable_ipv6": false}})).await;

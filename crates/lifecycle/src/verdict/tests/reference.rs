@@ -13,7 +13,7 @@ enum Step {
     End(usize),
     Traffic(usize),
     Becomes(usize),
-    Containers(usize, bool),
+    Containers(Vec<Counts>),
     Pin(Option<u64>),
     Unpin,
     Lock(bool),
@@ -30,13 +30,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Kind::Watch),
         Just(Kind::Forward)
     ];
-    let containers = ((0..3usize), prop::bool::weighted(0.2));
+    let counts = prop_oneof![
+        4 => Just(Counts::AsSet),
+        1 => Just(Counts::Always),
+        1 => Just(Counts::Never),
+    ];
+    let containers = prop::collection::vec(counts, 0..3);
     let step = prop_oneof![
         3 => kind.prop_map(Step::Begin),
         4 => (0..4usize).prop_map(Step::End),
         2 => (0..4usize).prop_map(Step::Traffic),
         1 => (0..4usize).prop_map(Step::Becomes),
-        1 => containers.prop_map(|(count, keeps)| Step::Containers(count, keeps)),
+        1 => containers.prop_map(Step::Containers),
         1 => prop::option::weighted(0.7, 1..8_000u64).prop_map(Step::Pin),
         1 => Just(Step::Unpin),
         2 => any::<bool>().prop_map(Step::Lock),
@@ -76,8 +81,8 @@ struct Open {
 struct Reference {
     born: Moment,
     last_activity: Moment,
-    /// How many run, and whether they have the label that keeps the machine.
-    containers: (usize, bool),
+    /// How each running container counts.
+    containers: Vec<Counts>,
     pin: Option<Option<Moment>>,
     locked: Option<Moment>,
     open: Vec<Open>,
@@ -88,7 +93,7 @@ impl Reference {
         Self {
             born: now,
             last_activity: now,
-            containers: (0, false),
+            containers: Vec::new(),
             pin: None,
             locked: None,
             open: Vec::new(),
@@ -99,6 +104,12 @@ impl Reference {
     fn takes(&mut self, step: &Step, stage: &Stage) {
         let now = stage.clock.now();
         match *step {
+            Step::Containers(ref counts) => {
+                let container =
+                    |counts: &Counts| Container { name: "a".to_owned(), counts: *counts };
+                stage.activity.set_containers(counts.iter().map(container).collect());
+                self.containers.clone_from(counts);
+            }
             Step::Begin(kind) => {
                 let guard = stage.activity.begin(kind, "x");
                 self.open.push(Open { guard, kind, traffic: now });
@@ -122,10 +133,6 @@ impl Reference {
                 (open.kind, open.traffic, self.last_activity) = (Kind::Stream, now, now);
             }
             Step::End(_) | Step::Traffic(_) | Step::Becomes(_) => {}
-            Step::Containers(count, keeps) => {
-                stage.containers(&["a", "b"][..count], keeps);
-                self.containers = (count, keeps);
-            }
             Step::Pin(length) => {
                 stage.activity.pin(length.map(seconds));
                 self.pin = Some(length.map(|length| now.plus(seconds(length))));
@@ -146,7 +153,7 @@ impl Reference {
     fn agrees(&self, verdict: &Verdict, policy: &Policy, now: Moment) -> Result<(), TestCaseError> {
         let idle = now.since(self.last_activity);
         let work = self.open.iter().any(|open| open.kind.is_work());
-        let labeled = self.containers.0 > 0 && self.containers.1;
+        let labeled = self.containers.contains(&Counts::Always);
         let pinned = self.pin.is_some_and(|until| until.is_none_or(|until| now < until));
         let grace = policy.lock.grace;
         let lock_is_over = self.locked.is_some_and(|locked| now.since(locked) >= grace);
@@ -156,7 +163,7 @@ impl Reference {
             false => policy.connection_timeout,
         };
         let connected = self.open.iter().any(|open| now.since(open.traffic) < silent_limit);
-        let contained = self.containers.0 > 0
+        let contained = self.containers.iter().any(|counts| *counts != Counts::Never)
             && match policy.containers {
                 Containers::Keep => true,
                 Containers::Timeout => idle < silent_limit,
