@@ -5,10 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::code::{Category, Code};
+use crate::category::Category;
+use crate::code::Code;
+use crate::document::SCHEMA;
 
 /// An error of the daemon or of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Error {
     /// Which one, for programs.
     pub code: Code,
@@ -29,11 +32,22 @@ pub struct Error {
     pub request_id: Option<String>,
 }
 
-/// The errors of one request, as `--json` prints them.
+/// The error of a command, as `--json` prints it on standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Failed {
+    /// The version of this schema.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
+    pub schema: u32,
     /// What failed.
     pub error: Error,
+}
+
+impl Failed {
+    /// The present version.
+    pub fn new(error: Error) -> Self {
+        Self { schema: SCHEMA, error }
+    }
 }
 
 impl Error {
