@@ -227,7 +227,7 @@ codes! {
         "The file cannot be read, is damaged, or is protected by a passphrase.",
         "Choose another key.";
     SshConfigUnusable = "ssh_config_unusable", Connection, false,
-        "The user's ssh_config gives no way to the host",
+        "The user's ssh_config names no route to the host",
         "The OpenSSH client refuses it, or does not know the host or the user.",
         "Correct it, or name user and address.";
     DaemonNotRunning = "daemon_not_running", Daemon, false,
@@ -308,7 +308,7 @@ codes! {
         "Check the address, or send a file.";
     ImageChecksum = "image_checksum", Image, false,
         "The image has another checksum",
-        "It was damaged on its way, or the publisher has replaced it.",
+        "It was damaged on its path here, or the publisher has replaced it.",
         "Compare with the checksum that the publisher gives.";
     ImageFormat = "image_format", Image, false,
         "The source is no disk image",

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::warning::WarningCode;
+use crate::warning_code::WarningCode;
 
 /// Something that holds for some time and that the user should know.
 #[derive(Debug, Clone, PartialEq, Eq)]

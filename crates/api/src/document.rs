@@ -1,10 +1,11 @@
 //! The documents that `--json` prints. Each follows a JSON Schema in `docs/schema`, which is
 //! generated from these types, and names its version in the field `schema`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditEntry;
 use crate::cost::Bill;
+use crate::error::Error;
 use crate::machine::UsedImage;
 use crate::port::PortStatus;
 use crate::standing::Bills;
@@ -87,6 +88,24 @@ pub struct PortsDocument<'a> {
     pub schema: u32,
     /// Published ports and manual forwards.
     pub ports: &'a [PortStatus],
+}
+
+/// The error of a command, as `--json` prints it on standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Failed {
+    /// The version of this schema.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
+    pub schema: u32,
+    /// What failed.
+    pub error: Error,
+}
+
+impl Failed {
+    /// The present version.
+    pub fn new(error: Error) -> Self {
+        Self { schema: SCHEMA, error }
+    }
 }
 
 impl<'a> StatusDocument<'a> {

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::category::Category;
 use crate::code::Code;
-use crate::document::SCHEMA;
 
 /// An error of the daemon or of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,24 +29,6 @@ pub struct Error {
     /// The request that failed, as the logs name it.
     #[serde(default)]
     pub request_id: Option<String>,
-}
-
-/// The error of a command, as `--json` prints it on standard error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Failed {
-    /// The version of this schema.
-    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
-    pub schema: u32,
-    /// What failed.
-    pub error: Error,
-}
-
-impl Failed {
-    /// The present version.
-    pub fn new(error: Error) -> Self {
-        Self { schema: SCHEMA, error }
-    }
 }
 
 impl Error {

@@ -31,6 +31,7 @@ mod schema;
 mod standing;
 mod status;
 mod warning;
+mod warning_code;
 mod why;
 
 pub use audit::{AuditEntry, CallResult};
@@ -40,9 +41,9 @@ pub use condition::Condition;
 pub use control::{Answer, CONTROL_SUFFIX, DestroyQuery, PinQuery, control_socket};
 pub use cost::{Bill, EndCause, Purpose, ServerBill, VolumeBill};
 pub use document::{
-    AuditDocument, CostDocument, PortsDocument, SCHEMA, StatusDocument, WhyDocument,
+    AuditDocument, CostDocument, Failed, PortsDocument, SCHEMA, StatusDocument, WhyDocument,
 };
-pub use error::{Error, Failed};
+pub use error::Error;
 pub use forward::{ByHand, Local, NotAForward};
 pub use machine::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary};
 pub use port::{EndedConnection, PortState, PortStatus, Remote, Traffic};
@@ -53,5 +54,6 @@ pub use status::{
     BudgetStatus, CostStatus, EndStatus, LastKnownStatus, MachineState, PhaseStatus, PinStatus,
     Status, TunnelStatus,
 };
-pub use warning::{Severity, Warning, WarningCode, WarningEntry};
+pub use warning::Warning;
+pub use warning_code::{Severity, WarningCode, WarningEntry};
 pub use why::{Cancel, EndingCause, EndingStatus, ReasonKind, ReasonStatus, Why};

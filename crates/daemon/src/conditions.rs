@@ -1,5 +1,5 @@
-//! What holds now that the user should know, by the daemon's state, its ports and the cloud's clock.
-//! Pure.
+//! What holds now that the user should know, by the daemon's state, its ports and the cloud's
+//! clock. Pure.
 
 use api::{Condition, PortState, PortStatus, Summary};
 use tunnel::AgentState;

@@ -1,5 +1,5 @@
-//! Which conditions hold and since when: the daemon's warnings. Whoever observes something reports
-//! everything that holds; what is no longer reported is cleared. A warning is shown once it has
+//! Which conditions hold and since when: the daemon's warnings. An observer reports everything that
+//! holds; what it no longer reports is cleared. A warning is shown once it has
 //! held for its delay, and not while one that it depends on is shown.
 //!
 //! This file does not know how anything is observed.
