@@ -1,73 +1,6 @@
 //! The registry of errors: each stable code with its category, title, cause and cure. A code keeps
 //! its meaning forever; new ones are added. `docs/errors.md` is generated from it.
 
-words! {
-    /// What an error concerns.
-    pub enum Category {
-        /// The cloud: its API, the token, what it has in stock.
-        Cloud = "cloud",
-        /// A setting or an argument.
-        Settings = "settings",
-        /// The machine and what runs on it.
-        Machine = "machine",
-        /// The volume with docker's data.
-        Volume = "volume",
-        /// The path to the machine: network, SSH, keys.
-        Connection = "connection",
-        /// The daemon and its sockets on this computer.
-        Daemon = "daemon",
-        /// Published ports and manual forwards.
-        Ports = "ports",
-        /// Building an image.
-        Image = "image",
-        /// Anything else.
-        Other = "other",
-    }
-}
-
-/// What the registry says about a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// What it concerns.
-    pub category: Category,
-    /// Whether the same request may succeed later although the user changes nothing.
-    pub is_retryable: bool,
-    /// What happened, without the names of the case.
-    pub title: &'static str,
-    /// Why it happens.
-    pub cause: &'static str,
-    /// What the user can do.
-    pub cure: &'static str,
-}
-
-/// Declares the codes: `Variant = "code", Category, retryable, title, cause, cure;`.
-macro_rules! codes {
-    ($($variant:ident = $word:literal, $category:ident, $retryable:literal,
-        $title:literal, $cause:literal, $cure:literal;)+) => {
-        words! {
-            /// A stable code of an error.
-            pub enum Code {
-                $(#[doc = $title] $variant = $word,)+
-            }
-        }
-
-        impl Code {
-            /// What the registry says about it.
-            pub const fn entry(self) -> Entry {
-                match self {
-                    $(Self::$variant => Entry {
-                        category: Category::$category,
-                        is_retryable: $retryable,
-                        title: $title,
-                        cause: $cause,
-                        cure: $cure,
-                    },)+
-                }
-            }
-        }
-    };
-}
-
 codes! {
     TokenInvalid = "token_invalid", Cloud, false,
         "The cloud rejects the API token",
@@ -77,6 +10,14 @@ codes! {
         "The API token may only read",
         "The token was made with the right to read, and dockbridge creates servers.",
         "Make a token with Read & Write.";
+    TokenMissing = "token_missing", Cloud, false,
+        "There is no API token",
+        "Settings, environment and standard input have none, and none was saved.",
+        "Make a token with Read & Write in the cloud's console, and save it.";
+    TokenMalformed = "token_malformed", Cloud, false,
+        "The API token cannot be sent",
+        "It has characters that no token has.",
+        "Copy it again from the cloud's console.";
     NotTheApi = "not_the_api", Cloud, true,
         "What answers is not the cloud's API",
         "A login page or a proxy of the network answers, or the endpoint is wrong.",
@@ -97,10 +38,26 @@ codes! {
         "The cloud has none of the server types",
         "All types and locations of the settings were tried.",
         "Allow more types or locations, or try again later.";
+    NotAllRemoved = "not_all_removed", Cloud, true,
+        "Not everything was removed",
+        "The cloud refused some deletions, each for the reason that is printed with it.",
+        "Try again.";
     SettingsInvalid = "settings_invalid", Settings, false,
         "The settings or arguments are not valid",
         "A value is unknown, missing or contradicts another one.",
         "Correct the value that the message names.";
+    OwnerInvalid = "owner_invalid", Settings, false,
+        "The file with the owner id is not valid",
+        "It was edited or is damaged. Everything in the cloud carries the id.",
+        "Write the id into the file again.";
+    OwnerTaken = "owner_taken", Settings, false,
+        "This computer has another owner id or cloud",
+        "Machines and volumes carry the id; to join another owner would lose sight of them.",
+        "Delete what the message names, or join from another computer.";
+    HomeUnknown = "home_unknown", Settings, false,
+        "The home directory is unknown",
+        "The environment does not name it, so there is no place for files.",
+        "Set the variable.";
     ServerTypeUnknown = "server_type_unknown", Settings, false,
         "The server type does not exist",
         "The cloud does not sell the type that the settings name.",
@@ -185,6 +142,14 @@ codes! {
         "There is no machine",
         "What was asked for does not create one.",
         "Wake a machine.";
+    OwnHost = "own_host", Machine, false,
+        "The machine is a host of the user's own",
+        "dockbridge neither creates nor deletes it.",
+        "Work on the host itself.";
+    AgentMissing = "agent_missing", Machine, false,
+        "The agent's program is missing on this computer",
+        "It is sent to each machine, and dockbridge finds none for its architecture.",
+        "Install it beside dockbridge.";
     SeveralVolumes = "several_volumes", Volume, false,
         "Several volumes carry the labels of the profile",
         "dockbridge does not guess which one is right.",
@@ -205,6 +170,18 @@ codes! {
         "The volume did not grow",
         "The cloud accepted the order and did not carry it out.",
         "Look at the volume in the cloud's console.";
+    VolumeUnknown = "volume_unknown", Volume, false,
+        "No volume has this name",
+        "Neither a name nor an id of a volume of the profile is equal to it.",
+        "List the volumes.";
+    VolumeAttached = "volume_attached", Volume, false,
+        "The volume is attached to the machine",
+        "A volume in use is not deleted.",
+        "Destroy the machine first.";
+    FileSystemNotGrown = "file_system_not_grown", Volume, true,
+        "The file system has not grown with the volume",
+        "The command that grows it failed on the machine.",
+        "Try again; it grows with the next machine in any case.";
     Port22Blocked = "port_22_blocked", Connection, true,
         "The network blocks outgoing TCP port 22",
         "Other hosts do not answer on that port either, and the cloud's API does.",
@@ -245,6 +222,14 @@ codes! {
         "An SSH key cannot be made",
         "The system gave no random numbers, or the key cannot be written.",
         "Read the cause in the message.";
+    KeyUnusable = "key_unusable", Connection, false,
+        "The private key cannot be used",
+        "The file cannot be read, is damaged, or is protected by a passphrase.",
+        "Choose another key.";
+    SshConfigUnusable = "ssh_config_unusable", Connection, false,
+        "The user's ssh_config names no route to the host",
+        "The OpenSSH client refuses it, or does not know the host or the user.",
+        "Correct it, or name user and address.";
     DaemonNotRunning = "daemon_not_running", Daemon, false,
         "No daemon serves the socket",
         "It was not started, or it has ended.",
@@ -257,6 +242,18 @@ codes! {
         "The daemon is stopping",
         "It finishes open requests before it ends.",
         "Start it again.";
+    DaemonRunning = "daemon_running", Daemon, false,
+        "The daemon runs already",
+        "Arguments hold from the start on.",
+        "Stop it, and start it with the new arguments.";
+    DaemonEnded = "daemon_ended", Daemon, false,
+        "The daemon ended while it started",
+        "Its log has the reason.",
+        "Read the log.";
+    DaemonNotEnding = "daemon_not_ending", Daemon, true,
+        "The daemon does not end",
+        "Something that it finishes first takes too long.",
+        "Read its log, or end the process.";
     DaemonRefused = "daemon_refused", Daemon, false,
         "The daemon refused",
         "A daemon of an older version gave no code.",
@@ -301,6 +298,50 @@ codes! {
         "The source of the image is not usable",
         "It cannot be fetched, has another checksum, or is no image.",
         "Check the address, the checksum and the format.";
+    ImageFile = "image_file", Image, false,
+        "The local file of the image cannot be used",
+        "It cannot be read, or is empty.",
+        "Check the path.";
+    ImageDownload = "image_download", Image, true,
+        "The build server cannot download the image",
+        "The address is wrong, or not reachable from there.",
+        "Check the address, or send a file.";
+    ImageChecksum = "image_checksum", Image, false,
+        "The image has another checksum",
+        "It was damaged on its path here, or the publisher has replaced it.",
+        "Compare with the checksum that the publisher gives.";
+    ImageFormat = "image_format", Image, false,
+        "The source is no disk image",
+        "It is of another format, or cannot be unpacked.",
+        "Check what the address sends, the format and the compression.";
+    ImageTooBig = "image_too_big", Image, false,
+        "The image does not fit on the disk",
+        "The disk of the server type is smaller than the unpacked image.",
+        "Choose a type with a larger disk.";
+    ImageBusy = "image_busy", Image, true,
+        "The same image is being built",
+        "Another process, or another computer of the same owner, builds it.",
+        "Wait until that build has ended.";
+    ImageMissing = "image_missing", Image, false,
+        "No snapshot of dockbridge has this name",
+        "Neither a name nor an id of this owner's snapshots is equal to it.",
+        "List the images.";
+    ImageAmbiguous = "image_ambiguous", Image, false,
+        "Several snapshots have this name",
+        "A name may stand for several builds.",
+        "Use the id.";
+    ImageUnusable = "image_unusable", Image, true,
+        "The snapshot was made and cannot be used",
+        "The cloud reports another status than available.",
+        "Build it again.";
+    BuilderLost = "builder_lost", Image, true,
+        "The build server does not answer any more",
+        "It did not boot, was deleted, or the connection broke several times.",
+        "Run the same command again.";
+    BuilderStays = "builder_stays", Image, true,
+        "What a build created could not be removed",
+        "The cloud refused the deletion. A server that stays is billed.",
+        "Remove the orphans.";
     ImageFailed = "image_failed", Image, true,
         "The image could not be built",
         "A step on the build server failed; the message names it.",
@@ -309,20 +350,44 @@ codes! {
         "The user interrupted the command",
         "SIGINT ended it.",
         "Run it again.";
+    FileNotRead = "file_not_read", Other, false,
+        "A file cannot be read",
+        "It is missing, or belongs to another user.",
+        "Check the path and its rights.";
+    FileNotWritten = "file_not_written", Other, false,
+        "A file cannot be written",
+        "The disk is full, or the directory belongs to another user.",
+        "Make room, or choose another directory.";
+    OutputNotWritten = "output_not_written", Other, false,
+        "Standard output cannot be written",
+        "The disk behind it is full, or it was closed.",
+        "Make room. What was printed is not complete.";
+    ProgramMissing = "program_missing", Other, false,
+        "A program of this computer cannot be run",
+        "It is not installed, or not in the search path.",
+        "Install it.";
+    RootNeeded = "root_needed", Other, false,
+        "The command needs root",
+        "Only root may run real machines on this computer.",
+        "Run it as root.";
+    NotConfirmed = "not_confirmed", Other, false,
+        "Nothing was deleted, since it was not confirmed",
+        "Another name was typed, or there is no terminal to ask on.",
+        "Type the name, or confirm by an argument.";
+    LocalCloudFailed = "local_cloud_failed", Other, false,
+        "The local cloud does not start or end",
+        "Something that it needs of this computer is missing or in use.",
+        "Read the message.";
+    TrialFailed = "trial_failed", Other, false,
+        "A check of the trial failed",
+        "Something did not work as the story says.",
+        "Read the message and the log that follows it.";
+    SystemRefused = "system_refused", Other, false,
+        "The operating system refused",
+        "The message has its own words.",
+        "Read the message.";
     Failed = "failed", Other, false,
         "The command failed",
         "The message has the cause; this case has no code of its own.",
         "Read the message.";
-}
-
-impl Code {
-    /// What it concerns.
-    pub const fn category(self) -> Category {
-        self.entry().category
-    }
-
-    /// Whether the same request may succeed later although the user changes nothing.
-    pub const fn is_retryable(self) -> bool {
-        self.entry().is_retryable
-    }
 }

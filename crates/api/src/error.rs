@@ -5,10 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::code::{Category, Code};
+use crate::category::Category;
+use crate::code::Code;
 
 /// An error of the daemon or of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Error {
     /// Which one, for programs.
     pub code: Code,
@@ -27,13 +29,6 @@ pub struct Error {
     /// The request that failed, as the logs name it.
     #[serde(default)]
     pub request_id: Option<String>,
-}
-
-/// The errors of one request, as `--json` prints them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed {
-    /// What failed.
-    pub error: Error,
 }
 
 impl Error {

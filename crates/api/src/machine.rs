@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A machine, for a user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// The cloud's id; `None` for the user's own host.
     pub id: Option<u64>,
@@ -46,6 +47,7 @@ pub struct Summary {
 
 /// The image of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UsedImage {
     /// The cloud's id.
     pub id: u64,
@@ -57,6 +59,7 @@ pub struct UsedImage {
 
 /// A volume, for a user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VolumeSummary {
     /// The cloud's id.
     pub id: u64,
@@ -75,26 +78,27 @@ pub struct VolumeSummary {
     pub created: Option<i64>,
 }
 
-/// The status of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServerStatus {
-    /// Being created or booting: worth connecting to as soon as it has an address.
-    Starting,
-    /// Running.
-    Running,
-    /// Shutting down.
-    Stopping,
-    /// Off, and still billed.
-    Off,
-    /// Being deleted.
-    Deleting,
-    /// Migrating, rebuilding, unknown: dockbridge neither waits for it nor ends it.
-    Other,
+words! {
+    /// The status of a server.
+    pub enum ServerStatus {
+        /// Being created or booting: worth connecting to as soon as it has an address.
+        Starting = "starting",
+        /// Running.
+        Running = "running",
+        /// Shutting down.
+        Stopping = "stopping",
+        /// Off, and still billed.
+        Off = "off",
+        /// Being deleted.
+        Deleting = "deleting",
+        /// Migrating, rebuilding, unknown: dockbridge neither waits for it nor ends it.
+        Other = "other",
+    }
 }
 
 /// A stage of a wake, for progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Asking the cloud what exists.
@@ -133,6 +137,7 @@ impl Phase {
 
 /// Who changes the cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
     /// The user, by a command or by a request that needs a machine.

@@ -9,6 +9,7 @@ use crate::protocol::Protocol;
 
 /// A forward: a published port or a manual one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PortStatus {
     /// Name of the container.
     pub container: String,
@@ -37,6 +38,7 @@ pub struct PortStatus {
 
 /// Whether a forward answers on this computer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum PortState {
     /// It answers.
@@ -83,6 +85,7 @@ impl PortState {
 
 /// The destination of a port, as seen from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Remote {
     /// Address on the machine.
     pub host: String,
@@ -102,6 +105,7 @@ impl fmt::Display for Remote {
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Traffic {
     /// Open connections (UDP: clients).
@@ -124,6 +128,7 @@ pub struct Traffic {
 
 /// A connection that has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EndedConnection {
     /// The client's address.
     pub client: SocketAddr,

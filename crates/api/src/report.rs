@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The state of the machine, by its agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MachineReport {
     /// The version of the agent's protocol.
     pub protocol: u32,
@@ -23,6 +24,7 @@ pub struct MachineReport {
 
 /// Whether dockerd answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DockerState {
     /// It answers.
@@ -40,6 +42,7 @@ pub enum DockerState {
 
 /// How many containers there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ContainerCounts {
     /// Running.
     pub running: u32,
@@ -49,6 +52,7 @@ pub struct ContainerCounts {
 
 /// Disk usage of the volume, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DiskUsage {
     /// Used bytes.
     pub used: u64,

@@ -31,6 +31,7 @@ words! {
 
 /// Everything at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Status {
     /// The profile.
     pub profile: String,
@@ -85,6 +86,7 @@ pub struct Status {
 
 /// A machine that does not answer now, as it last answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LastKnownStatus {
     /// What it was then.
     pub machine: Summary,
@@ -94,6 +96,7 @@ pub struct LastKnownStatus {
 
 /// A stage of a wake.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PhaseStatus {
     /// Which one.
     #[serde(default)]
@@ -110,6 +113,7 @@ pub struct PhaseStatus {
 
 /// The user's pin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PinStatus {
     /// Seconds since it was set.
     pub age_seconds: u64,
@@ -119,6 +123,7 @@ pub struct PinStatus {
 
 /// The path to the machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TunnelStatus {
     /// Bytes to the machine.
     pub up: u64,
@@ -132,6 +137,7 @@ pub struct TunnelStatus {
 
 /// What the present machine costs, net, in the currency of the project.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CostStatus {
     /// A started hour of server and address.
     pub hourly: f64,
@@ -145,6 +151,7 @@ pub struct CostStatus {
 
 /// The budget of the month, net, in the currency of the project.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BudgetStatus {
     /// What may be spent.
     pub limit: f64,
@@ -154,6 +161,7 @@ pub struct BudgetStatus {
 
 /// The end of a server that this daemon has deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EndStatus {
     /// The cloud's id, where it is known.
     pub server: Option<u64>,

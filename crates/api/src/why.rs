@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::warning::Warning;
+
 words! {
     /// What keeps the machine.
     pub enum ReasonKind {
@@ -56,6 +58,7 @@ words! {
 
 /// What keeps the machine, how it would end, and what comes next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Why {
     /// What happens next, human-readable.
     pub next: String,
@@ -65,12 +68,13 @@ pub struct Why {
     #[serde(default)]
     pub endings: Vec<EndingStatus>,
     /// What the user should know in advance.
-    #[serde(default)]
-    pub warnings: Vec<String>,
+    #[serde(default, deserialize_with = "crate::warning::read")]
+    pub warnings: Vec<Warning>,
 }
 
 /// One thing that keeps the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReasonStatus {
     /// Its kind.
     pub kind: ReasonKind,
@@ -91,6 +95,7 @@ pub struct ReasonStatus {
 
 /// One possible end of the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EndingStatus {
     /// Which one.
     pub cause: EndingCause,

@@ -6,42 +6,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use api::{AuditEntry, CallResult};
 use jiff::Timestamp;
 use machine::{Actor, Behalf, Change, ChangeResult};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// A file with more bytes is rotated: about 3,000 calls, which are some hundred machines.
 const LARGEST: u64 = 1024 * 1024;
 /// Rotated files that are kept.
 const KEPT: u32 = 4;
-
-/// One call that may have changed the cloud.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// When the call ended.
-    pub at: Timestamp,
-    /// Who made the call.
-    pub actor: Actor,
-    /// Why, human-readable.
-    pub reason: String,
-    /// The process that made the call.
-    pub process: u32,
-    /// `POST`, `PUT` or `DELETE`.
-    pub method: String,
-    /// The path below the API's endpoint.
-    pub path: String,
-    /// The id of what was changed.
-    pub id: Option<u64>,
-    /// The body of the request, without secrets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request: Option<Value>,
-    /// `accepted`, `refused`, or `unknown` if no reply came and the call may have had its effect.
-    pub result: String,
-    /// The API's reason for a refusal, or why no reply came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
 
 /// The audit log of one profile.
 #[derive(Debug, Clone)]
@@ -63,9 +35,9 @@ impl AuditLog {
         let behalf =
             Behalf::current().unwrap_or_else(|| Behalf::new(Actor::User, self.by_default.clone()));
         let (result, message) = match &change.result {
-            ChangeResult::Accepted => ("accepted", None),
-            ChangeResult::Refused(message) => ("refused", Some(message.clone())),
-            ChangeResult::Unknown(message) => ("unknown", Some(message.clone())),
+            ChangeResult::Accepted => (CallResult::Accepted, None),
+            ChangeResult::Refused(message) => (CallResult::Refused, Some(message.clone())),
+            ChangeResult::Unknown(message) => (CallResult::Unknown, Some(message.clone())),
         };
         let entry = AuditEntry {
             at: Timestamp::now(),
@@ -76,7 +48,7 @@ impl AuditLog {
             path: change.path.clone(),
             id: change.id,
             request: change.request.clone(),
-            result: result.to_owned(),
+            result,
             message,
         };
         if let Err(error) = self.append(&entry) {
@@ -135,6 +107,8 @@ impl AuditLog {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+
+    use serde_json::Value;
 
     use super::*;
 

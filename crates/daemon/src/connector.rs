@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
-use api::{Code, Error, RequestId};
+use api::{Code, Condition, Error, RequestId};
 use futures::future::BoxFuture;
 use gateway::{Disk, EngineState, EngineStatus, Wait};
 use lifecycle::Clock;
@@ -17,6 +17,7 @@ use tunnel::{Class, Connector, Destination, OpenError, Stream, current_request};
 
 use crate::boot_history::boot_history_of;
 use crate::disk_usage::VolumeUsage;
+use crate::hints::Hints;
 use crate::request_id::named;
 use crate::state::{DaemonState, MachineState};
 use crate::waiting;
@@ -115,6 +116,7 @@ pub(crate) struct PassiveConnector {
     clock: Arc<dyn Clock>,
     /// The profile's directory, with the times of past wakes.
     directory: PathBuf,
+    hints: Hints,
 }
 
 impl PassiveConnector {
@@ -122,8 +124,9 @@ impl PassiveConnector {
         state: watch::Receiver<DaemonState>,
         clock: Arc<dyn Clock>,
         directory: PathBuf,
+        hints: Hints,
     ) -> Self {
-        Self { state, clock, directory }
+        Self { state, clock, directory, hints }
     }
 }
 
@@ -168,10 +171,12 @@ impl EngineStatus for PassiveConnector {
                 let size = ready.summary.volume.as_ref().map(|volume| volume.size);
                 usage = VolumeUsage::of(report.disk, size)?;
             }
+            let advice = self.hints.of_condition(&usage.as_full()).join(", ");
+            let advised = |condition: Condition| format!("{condition}: {advice}");
             Some(Disk {
-                warning: usage.warning(),
-                refusal: usage.refusal(),
-                advice: usage.advice(),
+                warning: usage.nearly_full().map(advised),
+                refusal: usage.full().map(advised),
+                advice,
             })
         })
     }

@@ -14,6 +14,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router, middleware};
+use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Policy, decide};
 use machine::Provider;
 use ports::{AddError, Ports};
@@ -21,12 +22,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tunnel::current_request;
 
+use crate::conditions::conditions;
 use crate::containers;
+use crate::health::Health;
 use crate::metrics;
 use crate::pin::PinFile;
 use crate::request_id::{named, traced};
 use crate::state::{DaemonState, MachineState};
-use crate::status::{clock_warning, status_of};
+use crate::status::status_of;
 use crate::supervisor::{Command, DestroyOrder};
 
 /// The longest wait for the machine's own report.
@@ -45,6 +48,7 @@ pub(crate) struct Control {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) pin: PinFile,
     pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) health: Health,
 }
 
 pub(crate) fn router(control: Control) -> Router {
@@ -84,10 +88,12 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
         ports.opened(None).await;
     }
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
+    let offset = control.provider.clock_offset();
+    control.health.observe(conditions(&now, &ports, offset), moment);
     let socket = (control.socket.clone(), control.proxy_port);
     let mut status =
         status_of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
-    status.why.warnings.extend(control.provider.clock_offset().and_then(clock_warning));
+    status.why.warnings = control.health.warnings(moment, Timestamp::now());
     Json(status)
 }
 
@@ -124,7 +130,7 @@ async fn pin(
     let pinned = control.pin.pin(
         &control.activity,
         query.seconds.map(Duration::from_secs),
-        jiff::Timestamp::now(),
+        Timestamp::now(),
     );
     report_pin(&control, pinned.map(|()| None)).await
 }
@@ -205,15 +211,13 @@ async fn remove_forward(
     if ports.remove(local) {
         return (StatusCode::OK, Json(Answer::default())).into_response();
     }
-    let message =
-        format!("no forward made by hand listens on {local}; `dockbridge ports` lists them");
+    let message = format!("no forward made by hand listens on {local}");
     refused(StatusCode::NOT_FOUND, Error::new(Code::ForwardUnknown, message))
 }
 
 fn no_ports() -> Response {
-    let message =
-        "published ports are switched off: set `ports.enabled` to true and restart the daemon";
-    refused(StatusCode::CONFLICT, Error::new(Code::PortsDisabled, message))
+    let error = Error::new(Code::PortsDisabled, "published ports are switched off");
+    refused(StatusCode::CONFLICT, error)
 }
 
 fn refused(status: StatusCode, error: Error) -> Response {

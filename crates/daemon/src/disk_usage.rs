@@ -1,6 +1,7 @@
 //! How full the volume is, with warnings before the disk is full. Pure.
 
 use agent_proto::DiskUsage;
+use api::Condition;
 
 /// From here on the user is warned.
 const WARNING_PERCENT: u64 = 85;
@@ -38,47 +39,29 @@ impl VolumeUsage {
         self.left() < (self.disk.total / RESERVE_PARTS).min(LARGEST_RESERVE)
     }
 
-    /// What the user can do.
-    pub(crate) fn advice(self) -> String {
-        let prune = "`docker system prune` removes unused data";
-        match self.size.saturating_mul(2).min(LARGEST) {
-            larger if larger > self.size => format!(
-                "`dockbridge volume resize {larger}` grows it while everything runs, {prune}"
-            ),
-            _ => prune.to_owned(),
-        }
-    }
-
-    /// A warning, if the volume is nearly full.
-    pub(crate) fn warning(self) -> Option<String> {
-        (self.percent() >= WARNING_PERCENT).then(|| {
-            format!(
-                "the volume is {} % full, with {} left: {}",
-                self.percent(),
-                amount(self.left()),
-                self.advice()
-            )
-        })
+    /// As sold, in GB; `None` if no larger one is sold.
+    fn larger(self) -> Option<u64> {
+        let larger = self.size.saturating_mul(2).min(LARGEST);
+        (larger > self.size).then_some(larger)
     }
 
     /// Why pulls and loads are refused, if they are.
-    pub(crate) fn refusal(self) -> Option<String> {
-        self.is_full().then(|| {
-            format!(
-                "the volume is full, with {} left of {} GB: {}",
-                amount(self.left()),
-                self.size,
-                self.advice()
-            )
-        })
+    pub(crate) fn full(self) -> Option<Condition> {
+        self.is_full().then(|| self.as_full())
     }
-}
 
-/// In GB and MB as volumes are sold: powers of 1024.
-fn amount(bytes: u64) -> String {
-    match bytes >> 20 {
-        megabytes @ 0..1024 => format!("{megabytes} MB"),
-        megabytes => format!("{}.{} GB", megabytes >> 10, ((megabytes & 1023) * 10) >> 10),
+    /// As if it were full, whatever is left.
+    pub(crate) fn as_full(self) -> Condition {
+        Condition::VolumeFull { left: self.left(), size: self.size, larger: self.larger() }
+    }
+
+    /// A warning, if the volume is nearly full.
+    pub(crate) fn nearly_full(self) -> Option<Condition> {
+        (self.percent() >= WARNING_PERCENT).then(|| Condition::VolumeNearlyFull {
+            percent: self.percent(),
+            left: self.left(),
+            larger: self.larger(),
+        })
     }
 }
 
@@ -98,37 +81,29 @@ mod tests {
 
     #[test]
     fn user_is_warned_before_the_disk_is_full_with_what_to_do() {
+        let of = |used| VolumeUsage::of(Some(DiskUsage { used, total: 1000 }), Some(10)).unwrap();
+        assert_eq!(of(849).nearly_full(), None);
+        let warned = of(850);
         assert_eq!(
-            VolumeUsage::of(Some(DiskUsage { used: 849, total: 1000 }), Some(10))
-                .unwrap()
-                .warning(),
-            None
-        );
-        let warned = VolumeUsage::of(Some(DiskUsage { used: 850, total: 1000 }), Some(10)).unwrap();
-        assert_eq!(
-            (warned.percent(), warned.warning().is_some(), warned.refusal()),
+            (warned.percent(), warned.nearly_full().is_some(), warned.full()),
             (85, true, None)
         );
         assert_eq!(
-            usage(90, 20).warning().as_deref(),
-            Some(
-                "the volume is 90 % full, with 2.0 GB left: `dockbridge volume resize 40` grows it \
-                 while everything runs, `docker system prune` removes unused data"
-            )
+            usage(90, 20).nearly_full(),
+            Some(Condition::VolumeNearlyFull { percent: 90, left: 2 * GIB, larger: Some(40) })
         );
-        assert!(!usage(90, 10_240).advice().contains("resize"), "no larger one is sold");
+        let Condition::VolumeFull { larger, .. } = usage(90, 10_240).as_full() else { panic!() };
+        assert_eq!(larger, None, "no larger one is sold");
     }
 
     #[test]
     fn reserve_is_a_fiftieth_and_a_gibibyte_at_most() {
         assert_eq!((usage(97, 10).is_full(), usage(99, 10).is_full()), (false, true));
         assert_eq!((usage(99, 10_000).is_full(), usage(100, 10_000).is_full()), (false, true));
-        assert!(
-            usage(99, 10)
-                .refusal()
-                .is_some_and(|said| said.starts_with("the volume is full, with 10")
-                    && said.contains("MB left of 10 GB"))
-        );
+        assert!(usage(99, 10).full().is_some_and(|full| {
+            let said = full.to_string();
+            said.starts_with("the volume is full, with 10") && said.contains("MB left of 10 GB")
+        }));
     }
 
     #[test]

@@ -1,38 +1,9 @@
 //! The end of a server: who ended it, why and when. The daemon keeps the last one in memory for
 //! `status`, the ledger keeps them all.
 
+pub(crate) use api::EndCause;
 use api::{Actor, EndStatus};
 use jiff::Timestamp;
-use machine::Behalf;
-use serde::{Deserialize, Serialize};
-
-/// Who ended a server or a volume, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndCause {
-    /// `None` if this computer did not end it: it ended itself with its lease, another computer
-    /// ended it, or it was deleted in the cloud's console.
-    pub actor: Option<Actor>,
-    /// Human-readable.
-    pub reason: String,
-}
-
-impl EndCause {
-    /// This computer ended it.
-    pub fn by(actor: Actor, reason: impl Into<String>) -> Self {
-        Self { actor: Some(actor), reason: reason.into() }
-    }
-
-    /// It ended otherwise.
-    pub fn unseen(reason: impl Into<String>) -> Self {
-        Self { actor: None, reason: reason.into() }
-    }
-}
-
-impl From<Behalf> for EndCause {
-    fn from(behalf: Behalf) -> Self {
-        Self::by(behalf.actor, behalf.reason)
-    }
-}
 
 /// A server that this daemon has deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,21 +6,22 @@
 //! that it existed. Months are those of UTC.
 
 mod accounts;
-mod bill;
 mod entry;
 mod file;
+mod month;
 
 use std::path::Path;
 
+use api::{Bill, Purpose, ServerBill, VolumeBill};
 use jiff::Timestamp;
 use machine::{Billed, Summary, VolumeSummary};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::accounts::Accounts;
-pub use self::bill::{Bill, Month, Purpose, ServerBill, VolumeBill};
 pub(crate) use self::entry::money;
 use self::entry::{HOUR, Server, Volume, micros};
 pub use self::file::books_of;
+pub use self::month::Month;
 use crate::end::EndCause;
 
 /// Entries are kept for this long after their end, in seconds: two years.

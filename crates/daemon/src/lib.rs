@@ -8,11 +8,14 @@
 
 mod audit;
 mod boot_history;
+mod conditions;
 mod connector;
 mod containers;
 mod control;
 mod disk_usage;
 mod end;
+mod health;
+mod hints;
 pub mod json_file;
 mod last_state;
 mod ledger;
@@ -29,13 +32,13 @@ mod supervisor;
 mod waiting;
 mod why;
 
-pub use audit::{AuditEntry, AuditLog};
+pub use audit::AuditLog;
 pub use boot_history::boot_history_of;
-pub use end::EndCause;
+pub use conditions::clock_condition;
 pub use gateway::{BindMounts, LocalPaths};
+pub use hints::HintTexts;
 pub use last_state::LastKnown;
-pub use ledger::{Bill, Ledger, Month, Purpose, ServerBill, VolumeBill, books_of};
+pub use ledger::{Ledger, Month, books_of};
 pub use ownership::{Ownership, OwnershipError};
 pub use ports;
 pub use serve::{Daemon, DaemonError, FirstLookError, Options};
-pub use status::clock_warning;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Code, control_socket};
+use api::{Condition, control_socket};
 use gateway::{EngineIdentity, Gateway, LocalPaths};
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, LockAction, Policy, SuspendClock};
@@ -19,9 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
 
+use crate::conditions::clock_condition;
 use crate::connector::{PassiveConnector, WakingConnector, Wanted};
 use crate::control::{self, Control};
 use crate::end::EndCause;
+use crate::health::Health;
+use crate::hints::{HintTexts, Hints};
 use crate::last_state::{LastKnown, LastState};
 use crate::ledger::Accounts;
 use crate::ownership::{Ownership, OwnershipError};
@@ -29,7 +32,6 @@ use crate::pin::PinFile;
 use crate::proxy_port;
 use crate::session_events;
 use crate::state::{DaemonState, MachineState};
-use crate::status::clock_warning;
 use crate::supervisor::{
     Beginning, Command, Inbox, Parts, Records, Recovery, Settings, Supervisor,
 };
@@ -63,8 +65,8 @@ pub struct Options {
     pub state: PathBuf,
     /// How published ports appear; `None` to leave them alone.
     pub ports: Option<ports::Options>,
-    /// What a user can do about an error; it becomes part of the message.
-    pub hint: fn(Code) -> Option<&'static str>,
+    /// What the user can do about errors and warnings; it becomes part of their texts.
+    pub hints: HintTexts,
 }
 
 /// Why a daemon does not start.
@@ -135,9 +137,9 @@ impl Daemon {
         self.found.as_ref().map(Option::as_ref)
     }
 
-    /// A warning if this computer's clock is wrong by the cloud's answer.
-    pub fn clock_warning(&self) -> Option<String> {
-        self.options.provider.clock_offset().and_then(clock_warning)
+    /// Whether this computer's clock is wrong by the cloud's answer.
+    pub fn clock_condition(&self) -> Option<Condition> {
+        self.options.provider.clock_offset().and_then(clock_condition)
     }
 
     /// Serves until `shutdown`, or until an order to stop over the control socket. The machine is
@@ -155,6 +157,8 @@ impl Daemon {
         let (commands, received) = mpsc::channel(COMMANDS);
         let pin = PinFile::in_directory(&options.state);
         pin.restore(&activity, Timestamp::now());
+        let hints = Hints::new(options.hints, &options.profile);
+        let health = Health::new(hints.clone());
         let connector: Arc<dyn Connector> =
             Arc::new(WakingConnector::new(watched.clone(), Arc::new(wanted)));
         let ports =
@@ -171,6 +175,7 @@ impl Daemon {
             watched.clone(),
             clock.clone(),
             options.state.clone(),
+            hints.clone(),
         )));
         let supervisor = Supervisor {
             settings: Settings {
@@ -185,7 +190,8 @@ impl Daemon {
                 clock: clock.clone(),
                 ports: ports.clone(),
                 knowledge,
-                hint: options.hint,
+                hints,
+                health: health.clone(),
             },
             records: Records { accounts, last },
             recovery,
@@ -205,6 +211,7 @@ impl Daemon {
             commands: commands.clone(),
             pin,
             provider: options.provider,
+            health,
         });
         let heeding = (options.policy.lock.action != LockAction::Ignore).then(|| {
             let events = session_events::heed(activity, commands.clone());

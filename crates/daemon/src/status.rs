@@ -1,4 +1,5 @@
-//! The daemon's state as the status that users and programs get.
+//! The daemon's state as the status that users and programs get. Its warnings are added by the
+//! caller: `conditions` finds them, `health` knows since when they hold.
 
 use std::borrow::Cow;
 use std::num::NonZeroU16;
@@ -6,12 +7,10 @@ use std::path::PathBuf;
 
 use api::{
     BudgetStatus, ContainerCounts, CostStatus, DiskUsage, DockerState, LastKnownStatus,
-    MachineReport, PhaseStatus, PinStatus, PortStatus, Status, Summary, TunnelStatus, Why,
+    MachineReport, PhaseStatus, PinStatus, PortStatus, Status, Summary, TunnelStatus,
 };
 use lifecycle::{Moment, Pin, Verdict};
-use tunnel::AgentState;
 
-use crate::disk_usage::VolumeUsage;
 use crate::ledger::money;
 use crate::state::{DaemonState, MachineState};
 use crate::why::{next_attempt, why_of};
@@ -65,10 +64,7 @@ pub(crate) fn status_of(
                 over: phase.ended.is_some(),
             })
             .collect(),
-        why: Why {
-            warnings: verdict.warnings.iter().cloned().chain(machine_warnings(now)).collect(),
-            ..why_of(&now.machine, verdict, moment)
-        },
+        why: why_of(&now.machine, verdict, moment),
         pin: pin.filter(|pin| pin.until.is_none_or(|until| until > moment)).map(|pin| PinStatus {
             age_seconds: moment.since(pin.since).as_secs(),
             seconds: pin.until.map(|until| until.since(moment).as_secs()),
@@ -110,53 +106,11 @@ fn report(report: &agent_proto::MachineReport) -> MachineReport {
     }
 }
 
-/// In seconds. A larger offset is not the delay of an answer, and makes bills and ages wrong.
-const FAR_OFF: u64 = 5 * 60;
-
-/// What to say about a clock that is `offset` seconds ahead of the cloud's, or behind it if that is
-/// negative; `None` if it is right.
-pub fn clock_warning(offset: i64) -> Option<String> {
-    let far = offset.unsigned_abs();
-    let amount = match far {
-        0..=FAR_OFF => return None,
-        minutes @ 0..7_200 => format!("{} min", minutes / 60),
-        hours @ 0..172_800 => format!("{} h", hours / 3_600),
-        days => format!("{} days", days / 86_400),
-    };
-    let direction = if offset > 0 { "ahead of" } else { "behind" };
-    Some(format!(
-        "this computer's clock is {amount} {direction} the cloud's: costs, months and times are \
-         wrong until it is set"
-    ))
-}
-
 fn reason(machine: &MachineState) -> Option<String> {
     match (machine.detail(), machine.trouble()) {
         (Some(detail), Some(trouble)) => Some(format!("{detail}; {trouble}")),
         (detail, _) => detail.map(Cow::into_owned),
     }
-}
-
-/// What the user should know about the present machine.
-fn machine_warnings(now: &DaemonState) -> impl Iterator<Item = String> + use<> {
-    let ready = match &now.machine {
-        MachineState::Up(ready) => Some(ready),
-        _ => None,
-    };
-    let volume = now.volume_usage().and_then(VolumeUsage::warning);
-    let agent = ready.and_then(|ready| without_agent(&ready.summary, &ready.tunnel.agent()));
-    volume.into_iter().chain(agent)
-}
-
-/// A warning if no agent runs on a machine that bills.
-fn without_agent(machine: &Summary, agent: &AgentState) -> Option<String> {
-    let (Some(_), AgentState::Absent { reason }) = (machine.id, agent) else { return None };
-    Some(format!(
-        "no agent runs on {} ({reason}): it cannot delete itself. When its lease ends it powers \
-         off and is billed until dockbridge, on this computer or another, removes it; `dockbridge \
-         server destroy` removes it at once",
-        machine.name
-    ))
 }
 
 /// Started hours from creation, as the cloud bills them.
@@ -172,25 +126,4 @@ fn cost(machine: &Summary) -> Option<CostStatus> {
         so_far,
         volume_monthly: machine.volume.as_ref().and_then(|volume| volume.price_monthly),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clock_that_is_far_off_is_reported_with_its_offset() {
-        let said = |offset| clock_warning(offset).unwrap_or_default();
-        assert_eq!(
-            [clock_warning(0), clock_warning(-300), clock_warning(i64::from(i16::MAX) / 200)],
-            [None, None, None]
-        );
-        assert!(
-            said(400 * 86_400).contains("400 days ahead of the cloud's"),
-            "{}",
-            said(400 * 86_400)
-        );
-        assert!(said(-5 * 3_600).contains("5 h behind the cloud's"), "{}", said(-5 * 3_600));
-        assert!(said(301).contains("5 min ahead"), "{}", said(301));
-    }
 }

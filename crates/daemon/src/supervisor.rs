@@ -31,7 +31,10 @@ use self::inbox::{Pending, Release};
 use self::recovery::REFUSAL_HOLDS;
 pub(crate) use self::recovery::Recovery;
 use self::step::{Action, Intent, Stage};
+use crate::conditions::conditions;
 use crate::end::End;
+use crate::health::Health;
+use crate::hints::Hints;
 use crate::last_state::LastState;
 use crate::ledger::Accounts;
 use crate::state::{DaemonState, MachineState};
@@ -53,8 +56,10 @@ pub(crate) struct Parts {
     pub(crate) ports: Option<Ports>,
     /// Of the engine, which may be another one on the next machine.
     pub(crate) knowledge: EngineIdentity,
-    /// What a user can do about an error.
-    pub(crate) hint: fn(Code) -> Option<&'static str>,
+    /// What the user can do about an error.
+    pub(crate) hints: Hints,
+    /// The warnings that hold.
+    pub(crate) health: Health,
 }
 
 /// What outlives the daemon.
@@ -216,6 +221,15 @@ impl Supervisor {
         }
         let now = self.now();
         self.state.send_modify(|state| state.enter(machine, now));
+        self.observe_conditions();
+    }
+
+    /// Which warnings hold, and since when, whether a client asks or not.
+    fn observe_conditions(&self) {
+        let Parts { ports, provider, health, .. } = &self.parts;
+        let ports = ports.as_ref().map(Ports::list).unwrap_or_default();
+        let holding = conditions(&self.state.borrow(), &ports, provider.clock_offset());
+        health.observe(holding, self.now());
     }
 
     /// The machine is gone, and with it the ports of its containers.

@@ -1,5 +1,5 @@
 //! Why there is a machine or none, and what happens next: the verdict and the machine's state as
-//! text. Pure.
+//! text, without warnings. Pure.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) fn why_of(state: &MachineState, verdict: &Verdict, now: Moment) -> Wh
         }
         MachineState::Up(_) => return why_of_machine(verdict),
     };
-    Why { next, reasons: Vec::new(), endings: Vec::new(), warnings: verdict.warnings.clone() }
+    Why { next, reasons: Vec::new(), endings: Vec::new(), warnings: Vec::new() }
 }
 
 /// For a machine that answers and that dockbridge pays for.
@@ -44,7 +44,7 @@ pub(crate) fn why_of_machine(verdict: &Verdict) -> Why {
         next: next(verdict),
         reasons: verdict.reasons.iter().map(reason_status).collect(),
         endings: verdict.endings.iter().map(ending_status).collect(),
-        warnings: verdict.warnings.clone(),
+        warnings: Vec::new(),
     }
 }
 

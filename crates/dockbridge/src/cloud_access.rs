@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::Code;
 use daemon::AuditLog;
 use hetzner::Client;
 use machine::{ApiAccess, Cloud, CloudOptions, Identity, Owner, PortCheck, PortWindows, Spec};
@@ -55,11 +56,14 @@ impl Resolved {
     /// nothing: without an owner id, nothing in the cloud is this user's.
     pub fn looking(&self) -> Outcome<Cloud> {
         if let Some(host) = self.own_host() {
-            return Err(Failure::new(format!(
-                "the machine of profile {} is {host}, a host of your own: dockbridge neither \
+            return Err(Failure::of_code(
+                Code::OwnHost,
+                format!(
+                    "the machine of profile {} is {host}, a host of your own: dockbridge neither \
                  creates nor deletes it",
-                self.profile
-            )));
+                    self.profile
+                ),
+            ));
         }
         self.looking_at_project()
     }
@@ -128,11 +132,14 @@ impl Resolved {
 /// A client of the API at this address.
 pub fn client_at(endpoint: &str, token: SecretString) -> Outcome<Client> {
     let url: Url = endpoint.parse().map_err(|error| {
-        Failure::new(format!("{endpoint:?} is not an API address: {error}"))
-            .hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")
+        Failure::of_code(
+            Code::SettingsInvalid,
+            format!("{endpoint:?} is not an API address: {error}"),
+        )
+        .hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")
     })?;
     let client = Client::new(url, token).map_err(|error| {
-        let failure = Failure::new(with_causes(&error));
+        let failure = Failure::of_code(Code::SettingsInvalid, with_causes(&error));
         match error {
             hetzner::Error::Endpoint { .. } => {
                 failure.hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use api::Code;
 use machine::{Owner, Profile};
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
@@ -34,11 +35,14 @@ impl Resolved {
         let path = self.paths.owner();
         match fs::read_to_string(&path) {
             Ok(text) => Owner::parse(&text).map(Some).map_err(|error| {
-                Failure::new(format!("{}: {error}", path.display()))
+                Failure::of_code(Code::OwnerInvalid, format!("{}: {error}", path.display()))
                     .hint("write the id that `init` printed into the file")
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::new(format!("cannot read {}: {error}", path.display()))),
+            Err(error) => Err(Failure::of_code(
+                Code::FileNotRead,
+                format!("cannot read {}: {error}", path.display()),
+            )),
         }
     }
 
@@ -56,10 +60,12 @@ impl Resolved {
             (Some(set), kept) => (set, kept),
             (None, Some(kept)) => (kept, None),
             (None, None) => {
-                let failure = Failure::new("no Hetzner API token is configured").hint(
-                    "create one with Read & Write in the Hetzner Cloud console, then run \
+                let failure =
+                    Failure::of_code(Code::TokenMissing, "no Hetzner API token is configured")
+                        .hint(
+                            "create one with Read & Write in the Hetzner Cloud console, then run \
                      `dockbridge init` or set HCLOUD_TOKEN",
-                );
+                        );
                 let has_try = cfg!(all(feature = "local-cloud", target_os = "linux"));
                 return Err(match has_try {
                     true => failure.hint("`dockbridge try` needs no account"),
@@ -91,7 +97,10 @@ impl Resolved {
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(Token::new(&text, Source::Kept(path)))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::new(format!("cannot read {}: {error}", path.display()))),
+            Err(error) => Err(Failure::of_code(
+                Code::FileNotRead,
+                format!("cannot read {}: {error}", path.display()),
+            )),
         }
     }
 
@@ -193,8 +202,11 @@ impl Resolved {
         let own = self.paths.private_key();
         let path = self.settings.ssh.private_key_path.as_ref().unwrap_or(&own);
         let unusable = |what: &str, error: &dyn std::error::Error| {
-            Failure::new(format!("cannot {what} the private key {}: {error}", path.display()))
-                .hint("change `ssh.private_key_path`, or remove it to use dockbridge's own key")
+            Failure::of_code(
+                Code::KeyUnusable,
+                format!("cannot {what} the private key {}: {error}", path.display()),
+            )
+            .hint("change `ssh.private_key_path`, or remove it to use dockbridge's own key")
         };
         match fs::read_to_string(path) {
             Ok(text) => PrivateKey::from_openssh(&text)
@@ -218,7 +230,7 @@ impl Resolved {
 /// The secret, or the reason why it cannot be sent.
 pub fn sendable(token: &Token) -> Outcome<SecretString> {
     token.sendable().map_err(|error| {
-        let failure = Failure::new(error.to_string());
+        let failure = Failure::of_code(Code::TokenMalformed, error.to_string());
         match token.source {
             Source::Kept(_) | Source::Input => failure
                 .hint("copy it again from the Hetzner Cloud console, then run `dockbridge init`"),
@@ -229,7 +241,10 @@ pub fn sendable(token: &Token) -> Outcome<SecretString> {
 
 fn new_key() -> Outcome<(Arc<PrivateKey>, String)> {
     let unmade = |error: &dyn std::error::Error| {
-        Failure::new(format!("cannot create an SSH key: {}", with_causes(error)))
+        Failure::of_code(
+            Code::KeyNotMade,
+            format!("cannot create an SSH key: {}", with_causes(error)),
+        )
     };
     let key = machine::generate_key("dockbridge").map_err(|error| unmade(&error))?;
     let text = key.to_openssh(LineEnding::LF).map_err(|error| unmade(&error))?.to_string();
@@ -241,8 +256,11 @@ fn run_token_command(command: &str) -> Outcome<Token> {
     let output = Command::new("sh").args(["-c", command]).stderr(Stdio::inherit()).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() || text.trim().is_empty() {
-        return Err(Failure::new("the command of `hetzner.token_command` printed no token")
-            .hint("run it in a shell to see why"));
+        return Err(Failure::of_code(
+            Code::TokenMissing,
+            "the command of `hetzner.token_command` printed no token",
+        )
+        .hint("run it in a shell to see why"));
     }
     Ok(Token::new(&text, Source::Command))
 }

@@ -33,9 +33,9 @@ pub struct Failure {
 pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
-    /// A failure with this message.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { error: api::Error::new(Code::Failed, message), exit_code: 1 }
+    /// A failure whose caller adds what the user can do, in place of the hint of the code.
+    pub fn bare(code: Code, message: impl Into<String>) -> Self {
+        Self { error: api::Error::new(code, message), exit_code: 1 }
     }
 
     /// A failure with a code, and with what the user can do about it.
@@ -83,7 +83,7 @@ impl Failure {
         let mut error = self.error.clone();
         error.message = with_arguments(&error.message);
         error.hints.iter_mut().for_each(|hint| *hint = with_arguments(hint));
-        serde_json::to_string(&api::Failed { error }).unwrap_or_default()
+        serde_json::to_string(&api::Failed::new(error)).unwrap_or_default()
     }
 
     /// The exit code of the process.
@@ -138,14 +138,13 @@ impl From<api::Error> for Failure {
 
 impl From<image::ImageError> for Failure {
     fn from(error: image::ImageError) -> Self {
-        let (code, exit_code) = match error.kind() {
-            image::FailureKind::Source => (Code::ImageSource, BAD_SOURCE),
-            image::FailureKind::Stock => (Code::OutOfStock, NO_STOCK),
-            image::FailureKind::Interrupted => (Code::Interrupted, INTERRUPTED),
-            image::FailureKind::Other => (Code::ImageFailed, 1),
+        let exit_code = match error.kind() {
+            image::FailureKind::Source => BAD_SOURCE,
+            image::FailureKind::Stock => NO_STOCK,
+            image::FailureKind::Interrupted => INTERRUPTED,
+            image::FailureKind::Other => 1,
         };
-        let error_of_code = api::Error::new(code, with_causes(&error));
-        let failure = Self { error: error_of_code, exit_code };
+        let failure = Self::bare(error.code(), with_causes(&error)).code(exit_code);
         match image_hint(&error) {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -216,8 +215,7 @@ fn write_hint(kind: image::WriteFailure) -> Option<&'static str> {
 
 impl From<image::FactoryError> for Failure {
     fn from(error: image::FactoryError) -> Self {
-        let error_of_code = api::Error::new(Code::ImageSource, with_causes(&error));
-        let failure = Self { error: error_of_code, exit_code: BAD_SOURCE };
+        let failure = Self::bare(Code::ImageSource, with_causes(&error)).code(BAD_SOURCE);
         match error {
             image::FactoryError::Unreachable { .. } => {
                 failure.hint("`image.factory` in the settings names another one")
@@ -285,6 +283,6 @@ impl From<daemon::DaemonError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(with_causes(&error))
+        Self::of_code(Code::SystemRefused, with_causes(&error))
     }
 }

@@ -1,8 +1,9 @@
-//! What the user can do about each error. Hints name commands and settings, so they are chosen
-//! here, by the error's code, for this command line and for the daemon, which adds them to the
-//! errors of docker commands.
+//! What the user can do about each error and warning. Hints name commands and settings, so they are
+//! chosen here, by the code and the data of the case, for this command line and for the daemon,
+//! which adds them to the errors of docker commands and to its warnings.
 
-use api::Code;
+use api::{Code, Condition, Warning};
+use jiff::Timestamp;
 
 /// What the user can do about an error; `None` where its message says it all.
 pub fn hint(code: Code) -> Option<&'static str> {
@@ -11,6 +12,7 @@ pub fn hint(code: Code) -> Option<&'static str> {
         .or_else(|| machine_hint(code))
         .or_else(|| connection_hint(code))
         .or_else(|| daemon_hint(code))
+        .or_else(|| ports_hint(code))
 }
 
 fn cloud_hint(code: Code) -> Option<&'static str> {
@@ -122,12 +124,58 @@ fn daemon_hint(code: Code) -> Option<&'static str> {
     })
 }
 
+fn ports_hint(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::PortsDisabled => "set `ports.enabled` to true and restart the daemon",
+        Code::ForwardExists => "`dockbridge ports remove` removes it",
+        Code::ForwardUnknown => "`dockbridge ports` lists them",
+        Code::ForwardExposed => {
+            "set `ports.bind` to an address that is not a loopback address if that is what you \
+                want"
+        }
+        _ => return None,
+    })
+}
+
+/// What the user can do about a condition; empty where its message says it all.
+pub fn warning_hints(condition: &Condition) -> Vec<String> {
+    let hint = match condition {
+        Condition::VolumeFull { larger, .. } | Condition::VolumeNearlyFull { larger, .. } => {
+            return room_hints(*larger);
+        }
+        Condition::AgentNotRunning { .. } => "`dockbridge server destroy` removes it at once",
+        Condition::ClockWrong { .. } => {
+            "`date` shows it, `timedatectl set-ntp true` sets it by the network"
+        }
+        Condition::BudgetNearlySpent { .. } => {
+            "`dockbridge cost` lists what it was spent on, `activity.budget` sets it"
+        }
+        Condition::PortsUnavailable { .. } => "`dockbridge ports` shows why",
+        Condition::PriceUnknown { .. } => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
+fn room_hints(larger: Option<u64>) -> Vec<String> {
+    let grow = larger.map(|larger| {
+        format!("`dockbridge volume resize {larger}` grows it while everything runs")
+    });
+    let prune = "`docker system prune` removes unused data".to_owned();
+    grow.into_iter().chain([prune]).collect()
+}
+
+/// The warning of a condition that this command has just found.
+pub fn warning_now(condition: &Condition) -> Warning {
+    let now = u64::try_from(Timestamp::now().as_second()).unwrap_or(0);
+    Warning::of(condition, now).hints(warning_hints(condition))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
 
-    use api::Category;
+    use api::{Category, WarningCode};
 
     use super::*;
 
@@ -157,6 +205,55 @@ mod tests {
         let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors.md");
         let test = "-p dockbridge --bin dockbridge reference";
         testkit::compare_generated(&document, "errors", &reference(), test);
+    }
+
+    /// The list of `docs/warnings.md`, the severest first.
+    fn warnings_reference() -> String {
+        let mut text = String::new();
+        let mut codes = WarningCode::ALL.to_vec();
+        codes.sort_by_key(|code| std::cmp::Reverse(code.entry().severity));
+        for code in codes {
+            let entry = code.entry();
+            let title = testkit::wrapped(&format!("{}.", entry.title), "");
+            let item = |name, text: &str| testkit::wrapped(&format!("- {name}: {text}"), "  ");
+            let _ = writeln!(
+                text,
+                "\n## `{code}`\n\n{title}\n\n- Severity: {}\n{}\n{}",
+                entry.severity,
+                item("Cause", entry.cause),
+                item("What to do", entry.cure)
+            );
+            for other in entry.depends_on {
+                let _ = writeln!(text, "- Not shown with: `{other}`");
+            }
+            if entry.delay_seconds > 0 {
+                let _ = writeln!(text, "- Shown after: {} s", entry.delay_seconds);
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    #[test]
+    fn warnings_reference_follows_the_registry() {
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/warnings.md");
+        let test = "-p dockbridge --bin dockbridge reference";
+        testkit::compare_generated(&document, "warnings", &warnings_reference(), test);
+    }
+
+    #[test]
+    fn volume_that_fills_up_names_the_commands_that_make_room() {
+        let nearly = |larger| Condition::VolumeNearlyFull { percent: 90, left: 2 << 30, larger };
+        assert_eq!(
+            warning_now(&nearly(Some(40))).to_string(),
+            "the volume is 90 % full, with 2.0 GB left: `dockbridge volume resize 40` grows it \
+             while everything runs, `docker system prune` removes unused data"
+        );
+        assert_eq!(
+            warning_hints(&nearly(None)),
+            ["`docker system prune` removes unused data"],
+            "no larger one is sold"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use api::Code;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -21,7 +22,7 @@ const KEPT: u32 = 2;
 /// to rotate.
 pub fn begin(settings: &Settings, file: Option<PathBuf>) -> Outcome {
     let filter = EnvFilter::try_new(&settings.logging.level).map_err(|error| {
-        Failure::new(format!("`logging.level` is invalid: {error}"))
+        Failure::of_code(Code::SettingsInvalid, format!("`logging.level` is invalid: {error}"))
             .hint("write error, warn, info, debug or trace")
     })?;
     let log = tracing_subscriber::fmt()
@@ -33,7 +34,7 @@ pub fn begin(settings: &Settings, file: Option<PathBuf>) -> Outcome {
     } else {
         log.with_ansi(io::stderr().is_terminal()).try_init()
     };
-    installed.map_err(|error| Failure::new(error.to_string()))
+    installed.map_err(|error| Failure::of_code(Code::Failed, error.to_string()))
 }
 
 /// Standard error, with rotation of its file.

@@ -9,6 +9,7 @@ mod credentials;
 mod failure;
 mod hints;
 mod join;
+mod json;
 mod log;
 mod output;
 mod paths;
@@ -20,6 +21,7 @@ mod token_hints;
 
 use std::process::ExitCode;
 
+use api::Code;
 use clap::Parser;
 
 use crate::commands::Command;
@@ -60,7 +62,10 @@ fn main() -> ExitCode {
     // An output that was cut short must not look complete.
     let outcome = outcome.and_then(|()| {
         output::written().map_err(|error| {
-            failure::Failure::new(format!("cannot write standard output: {error}"))
+            failure::Failure::of_code(
+                Code::OutputNotWritten,
+                format!("cannot write standard output: {error}"),
+            )
         })
     });
     match outcome {

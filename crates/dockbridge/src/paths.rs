@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use api::Code;
 use etcetera::BaseStrategy as _;
 use machine::Profile;
 
@@ -108,7 +109,8 @@ pub fn make_private_directory(path: &Path) -> io::Result<()> {
 
 /// The failure when one of dockbridge's files cannot be written.
 pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let failure = Failure::new(format!("cannot write {}: {error}", path.display()));
+    let failure =
+        Failure::of_code(Code::FileNotWritten, format!("cannot write {}: {error}", path.display()));
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure.hint(
             "the disk is full: free some space, or set DOCKBRIDGE_HOME to a directory on another \

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use api::Code;
 use lifecycle::{Lock, Policy};
 use machine::{Lease, Profile};
 
@@ -85,16 +86,17 @@ impl Resolved {
     /// Reads the settings and their problems.
     pub fn read(arguments: &GlobalArgs) -> Outcome<(Self, Vec<Problem>)> {
         let paths = Paths::find().map_err(|error| {
-            Failure::new(with_causes(&error)).hint("set HOME or DOCKBRIDGE_HOME")
+            Failure::of_code(Code::HomeUnknown, with_causes(&error))
+                .hint("set HOME or DOCKBRIDGE_HOME")
         })?;
-        let profile =
-            Profile::parse(&arguments.profile).map_err(|error| Failure::new(error.to_string()))?;
+        let profile = Profile::parse(&arguments.profile)
+            .map_err(|error| Failure::of_code(Code::SettingsInvalid, error.to_string()))?;
         let settings_file = arguments.config.clone().unwrap_or_else(|| paths.settings());
         if arguments.config.is_some() && !settings_file.exists() {
-            return Err(Failure::new(format!(
-                "the settings file {} does not exist",
-                settings_file.display()
-            )));
+            return Err(Failure::of_code(
+                Code::SettingsInvalid,
+                format!("the settings file {} does not exist", settings_file.display()),
+            ));
         }
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -215,12 +217,11 @@ pub fn holds_agent(directory: &Path) -> bool {
 pub fn unusable(problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let failure = match &lines[..] {
-        [one] => Failure::new(one),
-        several => Failure::new(format!(
-            "{} settings are invalid:\n  {}",
-            several.len(),
-            several.join("\n  ")
-        )),
+        [one] => Failure::of_code(Code::SettingsInvalid, one),
+        several => Failure::of_code(
+            Code::SettingsInvalid,
+            format!("{} settings are invalid:\n  {}", several.len(), several.join("\n  ")),
+        ),
     };
     let mut hints: Vec<&str> = problems.iter().filter_map(Problem::hint).collect();
     hints.dedup();

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use api::Code;
 use tunnel::{Endpoint, HostKeys, Identity, Transport};
 
 use crate::failure::{Failure, Outcome};
@@ -35,7 +36,7 @@ impl Destination {
     /// Parses it. An IPv6 address with a port stands in brackets.
     pub fn parse(text: &str) -> Outcome<Self> {
         Self::read(text).ok_or_else(|| {
-            Failure::new(format!("{text:?} is not a host")).hint(
+            Failure::of_code(Code::SettingsInvalid, format!("{text:?} is not a host")).hint(
                 "write it as user@address, user@address:port or ssh://user@address:port, IPv6 in \
                  brackets, or as an alias from your ssh_config",
             )
@@ -95,18 +96,27 @@ impl Destination {
             }
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-                Err(Failure::new(format!("cannot read your ssh_config: {said}"))
-                    .hint(format!("run `ssh -G {}` to see the error", self.host)))
+                Err(Failure::of_code(
+                    Code::SshConfigUnusable,
+                    format!("cannot read your ssh_config: {said}"),
+                )
+                .hint(format!("run `ssh -G {}` to see the error", self.host)))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => self.as_typed(home),
-            Err(error) => Err(Failure::new(format!("cannot run ssh: {error}"))),
+            Err(error) => {
+                Err(Failure::of_code(Code::ProgramMissing, format!("cannot run ssh: {error}")))
+            }
         }
     }
 
     /// Without an OpenSSH client nothing reads `ssh_config`.
     fn as_typed(&self, home: &Path) -> Outcome<Target> {
         let user = self.user.clone().ok_or_else(|| {
-            Failure::new(format!("the user name for {} is unknown", self.host)).hint(
+            Failure::of_code(
+                Code::SshConfigUnusable,
+                format!("the user name for {} is unknown", self.host),
+            )
+            .hint(
                 "write user@host, or install an OpenSSH client, which reads aliases and users from \
                  your ssh_config",
             )
@@ -137,8 +147,12 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     fn target(&self) -> Outcome<Target> {
-        let missing =
-            |what: &str| Failure::new(format!("`ssh -G {}` reports no {what}", self.typed));
+        let missing = |what: &str| {
+            Failure::of_code(
+                Code::SshConfigUnusable,
+                format!("`ssh -G {}` reports no {what}", self.typed),
+            )
+        };
         let endpoint = Endpoint {
             host: self.first("hostname").ok_or_else(|| missing("host name"))?.to_owned(),
             port: self

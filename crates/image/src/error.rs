@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_proto::image::WriteFailure;
+use api::Code;
 use tunnel::ConnectError;
 
 use crate::operation::Operation;
@@ -252,6 +253,40 @@ impl ImageError {
             ImageError::Interrupted => FailureKind::Interrupted,
             ImageError::NotCleanedUp { because: Some(because), .. } => because.kind(),
             _ => FailureKind::Other,
+        }
+    }
+
+    /// The code of this error.
+    pub fn code(&self) -> Code {
+        match self {
+            ImageError::Cloud { source, .. } => machine::cloud_code(source),
+            ImageError::OutOfStock { .. } => Code::OutOfStock,
+            ImageError::NoServerType { .. } => Code::ServerTypeNotSold,
+            ImageError::NoSystemImage { .. } | ImageError::NoBaseImage { .. } => Code::ImageUnknown,
+            ImageError::Busy(_) => Code::ImageBusy,
+            ImageError::Lock { .. } => Code::FileNotWritten,
+            ImageError::File { .. } | ImageError::Empty { .. } => Code::ImageFile,
+            ImageError::NoImage { .. } => Code::ImageFormat,
+            ImageError::Checksum { .. } => Code::ImageChecksum,
+            ImageError::NoAgent { .. } => Code::AgentMissing,
+            ImageError::Key(_) => Code::KeyNotMade,
+            ImageError::Silent { .. }
+            | ImageError::Connect { .. }
+            | ImageError::ServerGone { .. }
+            | ImageError::Lost { .. } => Code::BuilderLost,
+            ImageError::Write { kind, .. } => match kind {
+                WriteFailure::Source => Code::ImageDownload,
+                WriteFailure::Checksum => Code::ImageChecksum,
+                WriteFailure::Archive => Code::ImageFormat,
+                WriteFailure::TooBig => Code::ImageTooBig,
+                WriteFailure::Disk | WriteFailure::Order => Code::ImageFailed,
+            },
+            ImageError::Prepare { .. } => Code::ImageFailed,
+            ImageError::UserData(_) => Code::MachineNotMade,
+            ImageError::Snapshot { .. } => Code::ImageUnusable,
+            ImageError::Unknown { .. } => Code::ImageMissing,
+            ImageError::Interrupted => Code::Interrupted,
+            ImageError::NotCleanedUp { .. } => Code::BuilderStays,
         }
     }
 

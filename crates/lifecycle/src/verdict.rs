@@ -120,8 +120,6 @@ pub struct Verdict {
     pub reasons: Vec<Reason>,
     /// How it would end, the earliest first; empty while something goes on that only the user ends.
     pub endings: Vec<Ending>,
-    /// What the user should know in advance.
-    pub warnings: Vec<String>,
 }
 
 impl Verdict {
@@ -160,17 +158,8 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy, tenure: &Tenure, now: Moment
         Some(end) if now >= end.grace_from => Outcome::Grace,
         _ => Outcome::Keep,
     };
-    let warning = tenure.budget.and_then(|budget| budget.warning());
-    let warnings = warning
-        .map(|percent| format!("{percent} % of this month's budget are spent"))
-        .into_iter()
-        .collect();
-    Verdict {
-        outcome,
-        reasons,
-        endings: ends.into_iter().map(|end| end.ending(now)).collect(),
-        warnings,
-    }
+    let endings = ends.into_iter().map(|end| end.ending(now)).collect();
+    Verdict { outcome, reasons, endings }
 }
 
 /// Everything that a decision looks at.

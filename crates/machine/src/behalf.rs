@@ -1,7 +1,7 @@
 //! The actor and the reason of a change to the cloud. They travel with the work as a task-local
 //! value, so that the audit log can record them with each call to the API.
 
-use api::Actor;
+use api::{Actor, EndCause};
 
 /// Actor and reason of a piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,12 @@ impl Behalf {
     /// The behalf of the work in progress; `None` outside of [`Behalf::during`].
     pub fn current() -> Option<Self> {
         BEHALF.try_with(Clone::clone).ok()
+    }
+}
+
+impl From<Behalf> for EndCause {
+    fn from(behalf: Behalf) -> Self {
+        Self::by(behalf.actor, behalf.reason)
     }
 }
 

@@ -42,7 +42,7 @@ pub use prerequisites::only_ssh;
 pub use probe::PortCheck;
 pub use project::{ApiAccess, Cloud, CloudOptions, SelfDestruct};
 pub use resize::{FileSystem, Resized};
-pub use standing::{Owned, Standing, Stored, standing};
+pub use standing::standing;
 
 use crate::error::MachineError;
 use crate::price::with_prices;

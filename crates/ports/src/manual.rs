@@ -23,10 +23,7 @@ fn address_of(local: Local, bind: IpAddr) -> Address {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddError {
     /// There is one at this address.
-    #[error(
-        "a forward made by hand listens on {local} already: `dockbridge ports remove {local}` \
-        removes it"
-    )]
+    #[error("a forward made by hand listens on {local} already")]
     Exists {
         /// The address.
         local: Address,
@@ -40,10 +37,7 @@ pub enum AddError {
         why: String,
     },
     /// It could be reached from other computers.
-    #[error(
-        "{local} could be reached from other computers: set `ports.bind` to an address that is \
-         not a loopback address if that is what you want"
-    )]
+    #[error("{local} could be reached from other computers")]
     Exposed {
         /// The address.
         local: Address,

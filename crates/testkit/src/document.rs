@@ -1,5 +1,5 @@
-//! Parts of documents that are generated from the program: compared by tests, and written by the
-//! same tests where the environment asks for it.
+//! Documents and parts of documents that are generated from the program: compared by tests, and
+//! written by the same tests where the environment asks for it.
 
 use std::path::Path;
 
@@ -28,6 +28,26 @@ pub fn compare_generated(document: &Path, part: &str, generated: &str, test: &st
         std::fs::write(document, updated).unwrap();
         return;
     }
+    equal(document, written, generated, test);
+}
+
+/// Compares a whole file with what it has to be, as [`compare_generated`] does for a part of one.
+///
+/// # Panics
+///
+/// If the file differs or does not exist, with the command that updates it.
+#[track_caller]
+pub fn compare_generated_file(file: &Path, generated: &str, test: &str) {
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(file, generated).unwrap();
+        return;
+    }
+    let written = std::fs::read_to_string(file).unwrap_or_default();
+    equal(file, &written, generated, test);
+}
+
+#[track_caller]
+fn equal(document: &Path, written: &str, generated: &str, test: &str) {
     let first = written.lines().zip(generated.lines()).find(|(one, other)| one != other);
     assert!(
         written == generated,
@@ -70,5 +90,17 @@ mod tests {
             std::panic::catch_unwind(|| compare_generated(&document, "p", "new\n", "-p it"));
         let message = failure.unwrap_err().downcast::<String>().unwrap();
         assert!(message.contains("DOCKBRIDGE_UPDATE_DOCS=1 cargo test -p it"), "{message}");
+    }
+
+    #[test]
+    fn outdated_or_missing_file_fails() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.json");
+        let fails = |generated: &str| {
+            std::panic::catch_unwind(|| compare_generated_file(&file, generated, "-p it")).is_err()
+        };
+        assert!(fails("{}\n"));
+        std::fs::write(&file, "{}\n").unwrap();
+        assert_eq!([fails("{}\n"), fails("[]\n")], [false, true]);
     }
 }

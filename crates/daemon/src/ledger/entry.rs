@@ -1,11 +1,11 @@
 //! Entries of the ledger: a server or a volume from its creation to its end, and its share of a
 //! month's bill. Pure. Times are seconds since 1970, prices millionths of the currency.
 
+use api::{Purpose, ServerBill, VolumeBill};
 use jiff::Timestamp;
 use machine::{Summary, VolumeSummary};
 use serde::{Deserialize, Serialize};
 
-use super::bill::{Purpose, ServerBill, VolumeBill};
 use crate::end::EndCause;
 
 pub(super) const HOUR: i64 = 3_600;

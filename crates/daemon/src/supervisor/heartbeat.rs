@@ -10,7 +10,6 @@ use tunnel::AgentState;
 
 use super::Supervisor;
 use crate::containers;
-use crate::disk_usage::VolumeUsage;
 
 /// If the agent does not answer for longer, the watchdog decides.
 const LONGEST_CALL: Duration = Duration::from_secs(10);
@@ -72,10 +71,9 @@ impl Supervisor {
         let length = Duration::from_secs(alive.lease_seconds.into());
         if let Some(report) = self.call(ready, Call::Heartbeat(alive)).await {
             self.recovery.received_heartbeat(at, length);
-            let before = self.state.borrow().volume_usage();
             self.state.send_modify(|state| state.report = Some(report));
-            warn_of_full_volume(before, self.state.borrow().volume_usage());
         }
+        self.observe_conditions();
         if ready.summary.id.is_some()
             && let Some(running) = containers::running(&ready.tunnel, LONGEST_CALL).await
         {
@@ -133,20 +131,6 @@ impl Supervisor {
                 None
             }
         }
-    }
-}
-
-/// Once each time that the volume becomes nearly full, or full.
-fn warn_of_full_volume(before: Option<VolumeUsage>, now: Option<VolumeUsage>) {
-    let Some(now) = now else { return };
-    if let Some(refusal) = now.refusal() {
-        if before.is_none_or(|before| !before.is_full()) {
-            tracing::error!("{refusal}; pulls and loads are refused");
-        }
-    } else if let Some(warning) = now.warning()
-        && before.is_none_or(|before| before.warning().is_none())
-    {
-        tracing::warn!("{warning}");
     }
 }
 

@@ -56,14 +56,6 @@ impl Orders {
     }
 }
 
-/// A hint whose commands name this profile: another profile's `init` would change another token.
-fn for_profile(hint: &str, profile: &str) -> String {
-    match profile {
-        "default" => hint.to_owned(),
-        profile => hint.replace("`dockbridge ", &format!("`dockbridge --profile {profile} ")),
-    }
-}
-
 impl Supervisor {
     /// What is logged meanwhile, and an error, have the id of the request that began the attempt.
     pub(super) async fn wake(&mut self, request: Option<RequestId>) -> Next {
@@ -155,9 +147,8 @@ impl Supervisor {
     pub(super) fn fail(&mut self, error: &MachineError) -> Next {
         let now = self.now();
         let again = self.recovery.failed(error, now, rand::random());
-        let hint = (self.parts.hint)(error.code());
         let mut error = named(Error::new(error.code(), with_causes(error)));
-        error.hints.extend(hint.map(|hint| for_profile(hint, &self.settings.profile)));
+        error.hints.extend(self.parts.hints.of_error(error.code));
         tracing::error!(code = %error.code, message = %error, "no machine");
         if let Some(ports) = &self.parts.ports {
             ports.detach();

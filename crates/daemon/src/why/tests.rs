@@ -184,7 +184,7 @@ fn eleven_lifetime_and_budget_end_it_during_work() {
     let hard = "destroyed in 10800 s at the latest: it is as old as activity.max_lifetime allows \
         (4 h); only a settings change prevents this";
     assert_eq!((why.next.as_str(), first(&why).0), (hard, "build"));
-    assert_eq!(why.warnings, ["90 % of this month's budget are spent"]);
+    assert_eq!(stage.tenure.budget.and_then(|budget| budget.warning()), Some(90));
     stage.tenure.budget = Some(Budget { limit: 1_000, spent: 995, next_unit: 9 });
     let why = stage.after(0);
     assert_eq!(

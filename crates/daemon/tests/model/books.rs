@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dockbridge_daemon::{EndCause, Ledger, Month, ServerBill};
+use api::{EndCause, ServerBill};
+use dockbridge_daemon::{Ledger, Month};
 use jiff::Timestamp;
 use machine::{Actor, Billed, Summary};
 

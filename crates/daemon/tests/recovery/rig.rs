@@ -64,7 +64,7 @@ impl Stage {
             local_paths: dockbridge_daemon::LocalPaths::default(),
             state: directory.path().join("state"),
             ports: None,
-            hint: |_| None,
+            hints: dockbridge_daemon::HintTexts { error: |_| None, warning: |_| Vec::new() },
         };
         let ending = CancellationToken::new();
         let daemon = Daemon::bind(options).await.unwrap();

@@ -1,8 +1,10 @@
 //! `dockbridge audit`: each call that changed the cloud, with its actor and reason.
 
-use daemon::{AuditEntry, AuditLog};
+use api::{AuditDocument, AuditEntry};
+use daemon::AuditLog;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::json::say_json_line;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
 
@@ -23,10 +25,7 @@ pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     }
     for entry in &entries {
         match arguments.json {
-            true => {
-                say(&serde_json::to_string(entry)
-                    .map_err(|error| Failure::new(error.to_string()))?)
-            }
+            true => say_json_line(&AuditDocument::of(entry))?,
             false => say(&line(entry)),
         }
     }

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
+use api::{Bills, Look, Standing};
 use daemon::json_file;
 use jiff::Timestamp;
-use machine::{Billed, Posting, Standing};
-use serde::{Deserialize, Serialize};
+use machine::{Billed, Posting};
 use tokio::time::timeout;
 
 use crate::failure::with_causes;
@@ -20,27 +20,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(4);
 /// Seconds for which a cached result is used. One query is five requests; one every 30 s makes 600
 /// of the project's 3,600 requests an hour.
 const FRESH_FOR: i64 = 30;
-
-/// One query's result.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Look {
-    /// Seconds since 1970.
-    at: i64,
-    /// Owner id and cloud.
-    of: String,
-    #[serde(flatten)]
-    standing: Standing,
-}
-
-/// What is known about current costs.
-#[derive(Debug, Serialize)]
-pub struct Bills {
-    /// `None` where the cloud never answered.
-    #[serde(flatten)]
-    look: Option<Look>,
-    /// Why `look` is not current.
-    trouble: Option<String>,
-}
 
 /// Queries the cloud, or takes the cached result. `None` without an owner id or a token: then
 /// nothing in the cloud is this user's. Creates nothing.
@@ -94,26 +73,24 @@ fn enter(resolved: &Resolved, standing: &Standing) {
     });
 }
 
-impl Bills {
-    /// One line for each item that costs money, or the reason why that is unknown.
-    pub fn lines(&self, own: &str) -> Vec<String> {
-        let now = Timestamp::now().as_second();
-        let age = self.look.as_ref().map(|look| u64::try_from(now - look.at).unwrap_or(0));
-        let mut lines = match (&self.trouble, age) {
-            (Some(trouble), Some(age)) => {
-                let age = duration::format(Duration::from_secs(age));
-                vec![format!("unknown ({trouble}); {age} ago it was:")]
-            }
-            (Some(trouble), None) => return vec![format!("unknown ({trouble})")],
-            (None, _) => Vec::new(),
-        };
-        match &self.look {
-            Some(look) if look.standing.is_empty() => lines.push("nothing".to_owned()),
-            Some(look) => lines.extend(all(&look.standing, own)),
-            None => {}
+/// One line for each item that costs money, or the reason why that is unknown.
+pub fn lines(bills: &Bills, own: &str) -> Vec<String> {
+    let now = Timestamp::now().as_second();
+    let age = bills.look.as_ref().map(|look| u64::try_from(now - look.at).unwrap_or(0));
+    let mut lines = match (&bills.trouble, age) {
+        (Some(trouble), Some(age)) => {
+            let age = duration::format(Duration::from_secs(age));
+            vec![format!("unknown ({trouble}); {age} ago it was:")]
         }
-        lines
+        (Some(trouble), None) => return vec![format!("unknown ({trouble})")],
+        (None, _) => Vec::new(),
+    };
+    match &bills.look {
+        Some(look) if look.standing.is_empty() => lines.push("nothing".to_owned()),
+        Some(look) => lines.extend(all(&look.standing, own)),
+        None => {}
     }
+    lines
 }
 
 fn all(standing: &Standing, own: &str) -> Vec<String> {

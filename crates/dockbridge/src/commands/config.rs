@@ -1,5 +1,7 @@
 //! `dockbridge config`: the settings, and whether they are valid.
 
+use api::Code;
+
 use crate::failure::Outcome;
 use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved, unusable};
@@ -20,7 +22,9 @@ pub fn run(command: Command, global: &GlobalArgs) -> Outcome {
         let path = match &global.config {
             Some(path) => path.clone(),
             None => crate::paths::Paths::find()
-                .map_err(|error| crate::failure::Failure::new(error.to_string()))?
+                .map_err(|error| {
+                    crate::failure::Failure::of_code(Code::HomeUnknown, error.to_string())
+                })?
                 .settings(),
         };
         say(&path.display().to_string());

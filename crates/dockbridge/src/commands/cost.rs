@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use daemon::{Bill, EndCause, Ledger, Month, Purpose};
+use api::{Actor, Bill, CostDocument, EndCause, Purpose, Warning};
+use daemon::{Ledger, Month};
 use hetzner::Query;
 use jiff::Timestamp;
-use machine::Actor;
-use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::hints::warning_now;
+use crate::json::say_json;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
 
@@ -31,14 +32,6 @@ fn month(text: &str) -> Result<Month, String> {
     Month::parse(text).ok_or_else(|| "write a month as 2026-11".to_owned())
 }
 
-#[derive(Serialize)]
-struct Printed<'a> {
-    #[serde(flatten)]
-    bill: &'a Bill,
-    budget: Option<f64>,
-    warnings: &'a [String],
-}
-
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_valid(global)?;
     let now = Timestamp::now();
@@ -47,12 +40,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let bill = ledger.bill(arguments.month.unwrap_or_else(|| Month::of(now)), lease, now);
     #[expect(clippy::cast_precision_loss, reason = "a budget is at most a million")]
     let budget = resolved.settings.activity.budget.map(|limit| limit as f64 / 1e6);
-    let warnings: Vec<String> = clock_warning(&resolved).await.into_iter().collect();
+    let warnings: Vec<Warning> = clock_warning(&resolved).await.into_iter().collect();
     if arguments.json {
-        let printed = Printed { bill: &bill, budget, warnings: &warnings };
-        say(&serde_json::to_string_pretty(&printed)
-            .map_err(|error| Failure::new(error.to_string()))?);
-        return Ok(());
+        return say_json(&CostDocument::new(&bill, budget, &warnings));
     }
     for line in lines(&bill, budget) {
         say(&line);
@@ -65,14 +55,14 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
 
 /// Months and hours are counted by this computer's clock; each answer of the cloud has the right
 /// time. No answer, no warning: the ledger is printed without the cloud, too.
-async fn clock_warning(resolved: &Resolved) -> Option<String> {
+async fn clock_warning(resolved: &Resolved) -> Option<Warning> {
     if resolved.own_host().is_some() {
         return None;
     }
     let client = resolved.client(resolved.token().ok()?).ok()?;
     // A refusal has the time as well.
     let _ = timeout(LONGEST_QUESTION, client.locations().list(&Query::default())).await;
-    daemon::clock_warning(client.clock_offset()?)
+    Some(warning_now(&daemon::clock_condition(client.clock_offset()?)?))
 }
 
 fn lines(bill: &Bill, budget: Option<f64>) -> Vec<String> {
@@ -124,7 +114,7 @@ fn abnormal_end(end: &EndCause) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use daemon::{ServerBill, VolumeBill};
+    use api::{ServerBill, VolumeBill};
 
     use super::*;
 
@@ -169,6 +159,9 @@ mod tests {
             servers: vec![server, silent, idle],
             volumes: vec![volume],
         };
+        let warnings = [warning_now(&api::Condition::ClockWrong { offset: 400 })];
+        let document = CostDocument::new(&bill, Some(0.2), &warnings);
+        testkit::assert_follows("cost", &serde_json::to_value(document).unwrap());
         assert_eq!(
             lines(&bill, Some(0.2)),
             [

@@ -6,10 +6,12 @@ mod project;
 
 use std::time::Duration;
 
+use api::Code;
 use image::Snapshot;
 use jiff::Timestamp;
 
 use crate::failure::{Failure, Outcome, with_causes};
+use crate::json::say_json;
 use crate::output::{complain, say};
 use crate::resolved::GlobalArgs;
 use crate::settings::duration;
@@ -59,9 +61,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
             let Opened { client, owner, .. } = project.open(global)?;
             let snapshots = image::list(&client, &owner).await?;
             if json {
-                say(&serde_json::to_string_pretty(&snapshots)
-                    .map_err(|error| Failure::new(error.to_string()))?);
-                return Ok(());
+                return say_json(&snapshots);
             }
             if snapshots.is_empty() {
                 say("This owner has no images.");
@@ -103,7 +103,10 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
                 }
             }
             if failed > 0 {
-                Err(Failure::new(format!("{failed} of {} could not be deleted", going.len())))
+                Err(Failure::of_code(
+                    Code::NotAllRemoved,
+                    format!("{failed} of {} could not be deleted", going.len()),
+                ))
             } else {
                 Ok(())
             }
@@ -119,12 +122,18 @@ fn find<'a>(snapshots: &'a [Snapshot], wanted: &str) -> Outcome<&'a Snapshot> {
         snapshots.iter().filter(|snapshot| snapshot.name == wanted).collect();
     match named.as_slice() {
         [one] => Ok(one),
-        [] => Err(Failure::new(format!("no image of dockbridge is called {wanted:?}"))
-            .hint("`dockbridge image list` lists them")),
+        [] => Err(Failure::of_code(
+            Code::ImageMissing,
+            format!("no image of dockbridge is called {wanted:?}"),
+        )
+        .hint("`dockbridge image list` lists them")),
         several => {
             let ids: Vec<String> = several.iter().map(|snapshot| snapshot.id.to_string()).collect();
-            Err(Failure::new(format!("several images are called {wanted:?}"))
-                .hint(format!("use one of these ids: {}", ids.join(", "))))
+            Err(Failure::of_code(
+                Code::ImageAmbiguous,
+                format!("several images are called {wanted:?}"),
+            )
+            .hint(format!("use one of these ids: {}", ids.join(", "))))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
+use api::Code;
 use hetzner::{Client, Labels, Query};
 use machine::Owner;
 use secrecy::SecretString;
@@ -57,9 +58,12 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if let Some(there) = arguments.join.as_ref().and_then(|join| join.endpoint.as_ref())
         && *there != endpoint
     {
-        return Err(Failure::new(format!(
-            "the other computer's machines are at {there}, but this computer uses {endpoint}"
-        ))
+        return Err(Failure::of_code(
+            Code::OwnerTaken,
+            format!(
+                "the other computer's machines are at {there}, but this computer uses {endpoint}"
+            ),
+        )
         .hint(format!("set HCLOUD_ENDPOINT={there}, or pass the token with `--token-stdin`")));
     }
     let client = client_at(&endpoint, token)?;
@@ -101,9 +105,12 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
 /// dockbridge would no longer find what that id owns in a project.
 fn is_free_for(resolved: &Resolved, joined: &Owner) -> Outcome {
     match resolved.known_owner()? {
-        Some(own) if own != *joined => Err(Failure::new(format!(
-            "this computer has its own owner id {own}, and its machines and volumes carry it"
-        ))
+        Some(own) if own != *joined => Err(Failure::of_code(
+            Code::OwnerTaken,
+            format!(
+                "this computer has its own owner id {own}, and its machines and volumes carry it"
+            ),
+        )
         .hint("`dockbridge sweep` and `dockbridge volume list` list them")
         .hint(format!(
             "once you need nothing of it, remove {} and join again",
@@ -124,14 +131,18 @@ async fn check(client: &Client, is_typed: bool) -> Outcome<usize> {
     let locations = match client.locations().list(&Query::default()).await {
         Ok(locations) => locations.len(),
         Err(error) if error.is_unauthorized() => {
-            return Err(with_hints(Failure::new("the cloud rejected this token")));
+            return Err(with_hints(Failure::bare(
+                Code::TokenInvalid,
+                "the cloud rejected this token",
+            )));
         }
         Err(error) => return Err(unchecked(&error)),
     };
     // A request with neither name nor key. The cloud refuses it for that; it refuses a read-only
     // token before.
     match client.ssh_keys().create("", "", &Labels::new()).await {
-        Err(error) if error.is_read_only() => Err(with_hints(Failure::new(
+        Err(error) if error.is_read_only() => Err(with_hints(Failure::bare(
+            Code::TokenReadOnly,
             "this token can only read, but dockbridge creates and deletes machines",
         ))),
         Err(error) if error.api().is_none() => Err(unchecked(&error)),
@@ -140,7 +151,10 @@ async fn check(client: &Client, is_typed: bool) -> Outcome<usize> {
 }
 
 fn unchecked(error: &hetzner::Error) -> Failure {
-    Failure::new(format!("cannot check the token: {}", with_causes(error)))
+    Failure::bare(
+        machine::cloud_code(error),
+        format!("cannot check the token: {}", with_causes(error)),
+    )
 }
 
 fn read_token(arguments: &Args) -> Outcome<Option<SecretString>> {
@@ -155,7 +169,9 @@ fn read_token(arguments: &Args) -> Outcome<Option<SecretString>> {
     let mut line = String::new();
     stdin.lock().read_line(&mut line)?;
     match line.trim().is_empty() {
-        true if arguments.token_stdin => Err(Failure::new("standard input contains no token")),
+        true if arguments.token_stdin => {
+            Err(Failure::of_code(Code::TokenMissing, "standard input contains no token"))
+        }
         true => Ok(None),
         false => sendable(&Token::new(&line, Source::Input)).map(Some),
     }

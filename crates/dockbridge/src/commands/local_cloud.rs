@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use api::Code;
 use local_cloud::{
     Access, Cloud, ContainerEngine, Limits, Machines, Options, Pace, Sshd, StartError, Stock, Token,
 };
@@ -128,12 +129,13 @@ enum SshdKind {
 pub async fn run(arguments: Args) -> Outcome {
     let real = arguments.machines == MachinesKind::Nspawn || arguments.clean || arguments.prepare;
     if real && !rustix::process::geteuid().is_root() {
-        return Err(Failure::new("real machines need root")
+        return Err(Failure::of_code(Code::RootNeeded, "real machines need root")
             .hint("run it as root, or only the API with --machines none"));
     }
     if arguments.clean {
-        let report =
-            local_cloud::clean().await.map_err(|failure| Failure::new(failure.to_string()))?;
+        let report = local_cloud::clean()
+            .await
+            .map_err(|failure| Failure::of_code(Code::LocalCloudFailed, failure.to_string()))?;
         say(&format!("Removed: {report}."));
         return Ok(());
     }
@@ -145,7 +147,9 @@ pub async fn run(arguments: Args) -> Outcome {
     }
     let state = match arguments.state {
         Some(state) => state,
-        None => Paths::find().map_err(|error| Failure::new(error.to_string()))?.local_cloud(),
+        None => Paths::find()
+            .map_err(|error| Failure::of_code(Code::HomeUnknown, error.to_string()))?
+            .local_cloud(),
     };
     let given = arguments.token.is_some();
     let real_pace = arguments.pace == PaceKind::Real;
@@ -212,12 +216,17 @@ fn tokens(read_write: Option<String>, read_only: Option<&Path>) -> Result<Vec<To
         .collect();
     if let Some(file) = read_only {
         let secret = std::fs::read_to_string(file).map_err(|error| {
-            let failure =
-                Failure::new(format!("cannot read the token in {}: {error}", file.display()));
+            let failure = Failure::of_code(
+                Code::FileNotRead,
+                format!("cannot read the token in {}: {error}", file.display()),
+            );
             failure.hint("write any token into the file")
         })?;
         if secret.trim().is_empty() {
-            let failure = Failure::new(format!("{} contains no token", file.display()));
+            let failure = Failure::of_code(
+                Code::TokenMissing,
+                format!("{} contains no token", file.display()),
+            );
             return Err(failure.hint("write any token into the file"));
         }
         tokens.push(Token::new(secret.trim(), "default", Access::ReadOnly));
@@ -228,7 +237,8 @@ fn tokens(read_write: Option<String>, read_only: Option<&Path>) -> Result<Vec<To
 /// Builds the machines' base system for this engine if it does not exist yet.
 pub async fn prepare_base(engine: ContainerEngine) -> Outcome {
     // Checked first, because the build takes a minute.
-    local_cloud::nspawn::check_host().map_err(|failure| Failure::new(failure.to_string()))?;
+    local_cloud::nspawn::check_host()
+        .map_err(|failure| Failure::of_code(Code::LocalCloudFailed, failure.to_string()))?;
     let cache = local_cloud::nspawn::base::cache();
     if !local_cloud::nspawn::base::status_of(&cache, engine).ready {
         say("Building the machines' base system (once, about a minute):");
@@ -236,7 +246,7 @@ pub async fn prepare_base(engine: ContainerEngine) -> Outcome {
     let progress = |line: &str| say(&format!("  {line}"));
     local_cloud::nspawn::base::ensure_of(&cache, engine, &progress)
         .await
-        .map_err(|failure| Failure::new(failure.to_string()))?;
+        .map_err(|failure| Failure::of_code(Code::LocalCloudFailed, failure.to_string()))?;
     Ok(())
 }
 
@@ -260,5 +270,5 @@ fn not_started(error: StartError) -> Failure {
 
 /// The error of a local cloud that does not start.
 pub fn started(error: local_cloud::StartError) -> Failure {
-    Failure::new(with_causes(&error))
+    Failure::of_code(Code::LocalCloudFailed, with_causes(&error))
 }

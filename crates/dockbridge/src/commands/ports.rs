@@ -1,8 +1,9 @@
 //! `dockbridge ports`: published ports on this computer, and their traffic.
 
-use api::{ByHand, Local, MachineState, PortState, PortStatus, Protocol};
+use api::{ByHand, Local, MachineState, PortState, PortStatus, PortsDocument, Protocol};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::json::say_json;
 use crate::output::{say, seconds};
 use crate::resolved::{GlobalArgs, Resolved};
 
@@ -53,8 +54,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         None => {
             let status = daemon.status().await?;
             if arguments.json {
-                say(&serde_json::to_string_pretty(&status.ports)
-                    .map_err(|error| Failure::new(error.to_string()))?);
+                say_json(&PortsDocument::of(&status.ports))?;
             } else {
                 let has_machine = status.state == MachineState::Up;
                 lines(&status.ports, has_machine).iter().for_each(|line| say(line));

@@ -2,9 +2,11 @@
 
 use std::os::unix::process::CommandExt as _;
 
+use api::Code;
 use machine::{Consent, Destroyed, Provider as _, Summary};
 
 use crate::failure::{Failure, NOT_RUNNING, Outcome};
+use crate::json::say_json;
 use crate::output::say;
 use crate::paths::write_private;
 use crate::resolved::{GlobalArgs, Resolved};
@@ -43,7 +45,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Status { json } => {
             let servers = resolved.looking()?.servers().await?;
             let Some(server) = servers.first() else {
-                return Err(Failure::new("no machine exists")
+                return Err(Failure::of_code(Code::NoMachine, "no machine exists")
                     .hint("the next docker command creates one")
                     .code(NOT_RUNNING));
             };
@@ -70,9 +72,10 @@ pub async fn destroy(resolved: &Resolved) -> Outcome {
             say("No server exists.");
             Ok(())
         }
-        Destroyed::InUse { reason } => {
-            Err(Failure::new(format!("another client is working on it: {reason}")))
-        }
+        Destroyed::InUse { reason } => Err(Failure::of_code(
+            Code::MachineInUse,
+            format!("another client is working on it: {reason}"),
+        )),
     }
 }
 
@@ -87,10 +90,7 @@ pub async fn destroy_through(daemon: &api::client::Client) -> Outcome {
 
 fn print(servers: &[Summary], json: bool) -> Outcome {
     if json {
-        let text = serde_json::to_string_pretty(servers)
-            .map_err(|error| Failure::new(error.to_string()))?;
-        say(&text);
-        return Ok(());
+        return say_json(&servers);
     }
     if servers.is_empty() {
         say("No server exists.");
@@ -109,11 +109,7 @@ pub fn describe(machine: &Summary) -> String {
     {
         line.push_str(&format!(" ({id}, {server_type} in {location})"));
     }
-    let status = serde_json::to_value(machine.status)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default();
-    line.push_str(&format!(", {status}"));
+    line.push_str(&format!(", {}", machine.status));
     if let Some(address) = machine.address {
         line.push_str(&format!(", {address}"));
     }
@@ -135,7 +131,7 @@ pub fn image(machine: &Summary) -> Option<String> {
 async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
     let cloud = resolved.looking()?;
     let Some(access) = cloud.access().await? else {
-        return Err(Failure::new("no machine exists")
+        return Err(Failure::of_code(Code::NoMachine, "no machine exists")
             .hint("`dockbridge wake` creates one")
             .code(NOT_RUNNING));
     };
@@ -168,7 +164,8 @@ async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
         .arg(access.address.to_string())
         .args(command)
         .exec();
-    Err(Failure::new(format!("cannot run ssh: {error}")).hint("install an OpenSSH client"))
+    Err(Failure::of_code(Code::ProgramMissing, format!("cannot run ssh: {error}"))
+        .hint("install an OpenSSH client"))
 }
 
 /// An option of `ssh` with a path as its value: a blank ends an unquoted value, and `%` begins a

@@ -7,12 +7,14 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::{Daemon, Options};
+use api::Code;
+use daemon::{Daemon, HintTexts, Options};
 use machine::{Host, Provider};
 use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
 
 use crate::failure::{Failure, Outcome};
+use crate::hints::{hint, warning_hints, warning_now};
 use crate::output::say;
 use crate::paths::{make_private_directory, unwritable};
 use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
@@ -102,8 +104,8 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             say(&format!("Cannot ask the cloud now ({trouble}); docker commands try again."))
         }
     }
-    if let Some(warning) = daemon.clock_warning() {
-        say(&format!("Note: {warning}."));
+    if let Some(condition) = daemon.clock_condition() {
+        say(&format!("Note: {}.", warning_now(&condition)));
     }
     say(&format!("To use it: export DOCKER_HOST=unix://{}", resolved.socket.display()));
     if let Some(port) = resolved.settings.docker.proxy_port {
@@ -138,7 +140,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
         proxy_port: resolved.settings.docker.proxy_port,
         local_paths: resolved.directories(),
         ports: resolved.ports(),
-        hint: crate::hints::hint,
+        hints: HintTexts { error: hint, warning: warning_hints },
     }
 }
 
@@ -147,29 +149,37 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
 fn host(arguments: &Args, settings: &Settings) -> Outcome<Option<String>> {
     let (typed, set) = (arguments.host.as_ref(), settings.ssh.host.as_ref());
     match (arguments.provider.or_else(|| typed.map(|_| Kind::Ssh)), settings.machine.provider) {
-        (Some(Kind::Hetzner), _) if typed.is_some() => Err(Failure::new(
+        (Some(Kind::Hetzner), _) if typed.is_some() => Err(Failure::of_code(
+            Code::SettingsInvalid,
             "--host names a host of your own, but --provider hetzner creates servers",
         )
         .hint("remove one of them: --host alone connects to the host")
         .code(2)),
         (Some(Kind::Ssh), _) | (None, Some(Kind::Ssh)) => match typed.or(set) {
             Some(host) => Ok(Some(host.clone())),
-            None => Err(Failure::new("provider ssh needs a host: --host <HOST>")
-                .hint("add `--host user@address`, or set `ssh.host`")
-                .code(2)),
+            None => Err(Failure::of_code(
+                Code::SettingsInvalid,
+                "provider ssh needs a host: --host <HOST>",
+            )
+            .hint("add `--host user@address`, or set `ssh.host`")
+            .code(2)),
         },
         (None, None) if set.is_some() => Ok(set.cloned()),
         (Some(Kind::Hetzner), _) | (None, _) => match arguments.typed() {
             Some(name @ ("--identity" | "--ssh-config" | "--remote-socket")) => {
-                Err(Failure::new(format!("{name} needs a host of your own, but no host is given"))
-                    .hint("add `--host user@address`, or set `ssh.host`")
-                    .code(2))
+                Err(Failure::of_code(
+                    Code::SettingsInvalid,
+                    format!("{name} needs a host of your own, but no host is given"),
+                )
+                .hint("add `--host user@address`, or set `ssh.host`")
+                .code(2))
             }
             _ if arguments.identity.is_some()
                 || arguments.ssh_config.is_some()
                 || arguments.remote_socket.is_some() =>
             {
-                Err(Failure::new(
+                Err(Failure::of_code(
+                    Code::SettingsInvalid,
                     "--identity, --ssh-config and --remote-socket need a host of your own",
                 )
                 .hint("remove them with `--provider hetzner`")
@@ -185,17 +195,23 @@ async fn is_running(arguments: &Args, resolved: &Resolved) -> Outcome<bool> {
     let Ok(status) = resolved.daemon().status().await else { return Ok(false) };
     let socket = resolved.socket.display();
     if status.profile != resolved.profile.to_string() {
-        return Err(Failure::new(format!(
-            "dockbridge (process {}) already serves {socket} for profile {}",
-            status.process, status.profile
-        ))
+        return Err(Failure::of_code(
+            Code::SocketServed,
+            format!(
+                "dockbridge (process {}) already serves {socket} for profile {}",
+                status.process, status.profile
+            ),
+        )
         .hint("choose another path with `--socket PATH`"));
     }
     if let Some(name) = arguments.typed() {
-        return Err(Failure::new(format!(
-            "dockbridge (process {}) is already running, so {name} has no effect",
-            status.process
-        ))
+        return Err(Failure::of_code(
+            Code::DaemonRunning,
+            format!(
+                "dockbridge (process {}) is already running, so {name} has no effect",
+                status.process
+            ),
+        )
         .hint("run `dockbridge stop`, then start it with the new arguments"));
     }
     say(&format!(
@@ -212,10 +228,10 @@ fn provider(
 ) -> Outcome<Arc<dyn Provider>> {
     let Some(host) = host else {
         if !holds_agent(&agent_binaries()) {
-            return Err(Failure::new(format!(
-                "{} contains no dockbridge-agent",
-                agent_binaries().display()
-            ))
+            return Err(Failure::of_code(
+                Code::AgentMissing,
+                format!("{} contains no dockbridge-agent", agent_binaries().display()),
+            )
             .hint("install it next to dockbridge, or set DOCKBRIDGE_AGENT_DIR"));
         }
         return Ok(Arc::new(resolved.cloud()?));
@@ -282,10 +298,10 @@ async fn detach(resolved: &Resolved) -> Outcome {
             return Err(reported_by_child(&log_path, begins_at, status));
         }
         if begun.elapsed() > LONGEST_START {
-            return Err(Failure::new(format!(
-                "the daemon does not answer after {}",
-                duration::format(LONGEST_START)
-            ))
+            return Err(Failure::of_code(
+                Code::DaemonSilent,
+                format!("the daemon does not answer after {}", duration::format(LONGEST_START)),
+            )
             .hint(format!("its log is {}", log_path.display())));
         }
         sleep(Duration::from_millis(20)).await;
@@ -301,11 +317,11 @@ fn reported_by_child(log: &Path, begins_at: u64, status: std::process::ExitStatu
     .into_owned();
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     let Some((_, report)) = text.rsplit_once("Error: ") else {
-        return Failure::new(format!("the daemon ended with {status}"))
+        return Failure::of_code(Code::DaemonEnded, format!("the daemon ended with {status}"))
             .hint(format!("its log is {}", log.display()))
             .code(code);
     };
     let mut lines = report.lines();
-    let failure = Failure::new(lines.next().unwrap_or_default()).code(code);
+    let failure = Failure::of_code(Code::DaemonEnded, lines.next().unwrap_or_default()).code(code);
     lines.filter_map(|line| line.strip_prefix("Hint: ")).fold(failure, Failure::hint)
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use api::client::ClientError;
-use api::{MachineState, PortState, PortStatus, Status, Summary};
+use api::{Bills, MachineState, PortState, PortStatus, Status, StatusDocument, Summary};
 use daemon::LastKnown;
 use machine::Provider as _;
 
 use super::{bills, ports};
 use crate::failure::{Failure, Outcome};
+use crate::hints::warning_now;
+use crate::json::say_json;
 use crate::output::{running_stage, say, seconds};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
@@ -32,9 +34,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     };
     let bills = bills::look(&resolved, false).await;
     if arguments.json {
-        let status = WithBills { status: &status, bills: bills.as_ref() };
-        say(&serde_json::to_string_pretty(&status)
-            .map_err(|error| Failure::new(error.to_string()))?);
+        say_json(&StatusDocument::new(&status, bills.as_ref()))?;
     } else {
         print(&status);
         if let Some(stage) = running_stage(&status, &resolved.wakes()) {
@@ -45,15 +45,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     Ok(())
 }
 
-#[derive(serde::Serialize)]
-struct WithBills<'a> {
-    #[serde(flatten)]
-    status: &'a Status,
-    bills: Option<&'a bills::Bills>,
-}
-
-fn say_bills(resolved: &Resolved, bills: Option<&bills::Bills>) {
-    let lines = bills.map(|bills| bills.lines(&resolved.profile.to_string())).unwrap_or_default();
+fn say_bills(resolved: &Resolved, bills: Option<&Bills>) {
+    let lines =
+        bills.map(|known| bills::lines(known, &resolved.profile.to_string())).unwrap_or_default();
     lines.iter().for_each(|line| say(&format!("Bills     {line}")));
 }
 
@@ -65,8 +59,9 @@ async fn without_daemon(resolved: &Resolved, json: bool, error: ClientError) -> 
     }
     let Ok(cloud) = resolved.looking() else { return Err(failure) };
     let servers = cloud.servers().await;
-    if let Some(warning) = cloud.clock_offset().and_then(daemon::clock_warning).filter(|_| !json) {
-        say(&format!("Note      {warning}"));
+    let clock = cloud.clock_offset().and_then(daemon::clock_condition);
+    if let Some(condition) = clock.filter(|_| !json) {
+        say(&format!("Note      {}", warning_now(&condition)));
     }
     match servers {
         Ok(servers) => match servers.first() {

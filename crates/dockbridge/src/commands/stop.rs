@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::client::{Client, ClientError};
-use api::{Answer, MachineState};
+use api::{Answer, Code, MachineState};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::{Failure, Outcome};
@@ -46,10 +46,10 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let begun = Instant::now();
     while daemon.status().await.is_ok() {
         if begun.elapsed() > LONGEST_END {
-            return Err(Failure::new(format!(
-                "the daemon (process {}) does not stop",
-                status.process
-            ))
+            return Err(Failure::of_code(
+                Code::DaemonNotEnding,
+                format!("the daemon (process {}) does not stop", status.process),
+            )
             .hint("see its log, or kill the process"));
         }
         sleep(Duration::from_millis(50)).await;

@@ -1,8 +1,10 @@
 //! `dockbridge sweep`: lists and removes orphans.
 
+use api::Code;
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome, with_causes};
+use crate::json::say_json;
 use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved};
 
@@ -54,9 +56,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             .map(Left::Image),
     );
     if arguments.json {
-        let text =
-            serde_json::to_string_pretty(&left).map_err(|error| Failure::new(error.to_string()))?;
-        say(&text);
+        say_json(&left)?;
     } else if left.is_empty() {
         say("No orphans found.");
     }
@@ -84,13 +84,15 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if !arguments.json
         && let Some(bills) = super::bills::look(&resolved, true).await
     {
-        bills
-            .lines(&resolved.profile.to_string())
+        super::bills::lines(&bills, &resolved.profile.to_string())
             .iter()
             .for_each(|line| say(&format!("Bills     {line}")));
     }
     match (arguments.yes, failed) {
-        (_, 1..) => Err(Failure::new(format!("{failed} of {} could not be removed", left.len()))),
+        (_, 1..) => Err(Failure::of_code(
+            Code::NotAllRemoved,
+            format!("{failed} of {} could not be removed", left.len()),
+        )),
         (true, 0) if !left.is_empty() && !arguments.json => {
             say("Removed.");
             Ok(())

@@ -6,6 +6,7 @@ mod story;
 
 use std::time::Duration;
 
+use api::Code;
 use local_cloud::{Cloud, ContainerEngine, Machines, Options};
 use tokio::time::Instant;
 
@@ -43,7 +44,7 @@ pub async fn run(arguments: Args) -> Outcome {
         Ok(stage) => {
             let outcome = tokio::select! {
                 outcome = story::run(&stage) => outcome,
-                () = ending.cancelled() => Err(Failure::new("interrupted")),
+                () = ending.cancelled() => Err(Failure::of_code(Code::Interrupted, "interrupted")),
             };
             stage.end_daemon().await;
             if outcome.is_err() {
@@ -55,14 +56,17 @@ pub async fn run(arguments: Args) -> Outcome {
         Err(failure) => Err(failure),
     };
     cloud.close().await;
-    let left = local_cloud::clean().await.map_err(|failure| Failure::new(failure.to_string()));
+    let left = local_cloud::clean()
+        .await
+        .map_err(|failure| Failure::of_code(Code::LocalCloudFailed, failure.to_string()));
     directory.close()?;
     outcome?;
     let left = left?;
     if !left.is_empty() {
-        return Err(Failure::new(format!(
-            "the local cloud did not release everything on this host: {left}"
-        )));
+        return Err(Failure::of_code(
+            Code::LocalCloudFailed,
+            format!("the local cloud did not release everything on this host: {left}"),
+        ));
     }
     say("Nothing is left on this host.");
     say(&format!("The whole story took {:.0} s.", begun.elapsed().as_secs_f64()));

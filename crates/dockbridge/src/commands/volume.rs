@@ -2,10 +2,12 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
+use api::Code;
 use api::client::ClientError;
 use machine::{Cloud, FileSystem, Resized};
 
 use crate::failure::{Failure, Outcome};
+use crate::json::say_json;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
 
@@ -43,9 +45,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
     match command {
         Command::Resize { .. } => {}
         Command::List { json: true } => {
-            let text = serde_json::to_string_pretty(&volumes)
-                .map_err(|error| Failure::new(error.to_string()))?;
-            say(&text);
+            say_json(&volumes)?;
         }
         Command::List { json: false } => {
             if volumes.is_empty() {
@@ -80,13 +80,17 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
                 } else {
                     format!("this profile has {known}")
                 };
-                return Err(Failure::new(format!("no volume is called {wanted:?}")).hint(hint));
+                return Err(Failure::of_code(
+                    Code::VolumeUnknown,
+                    format!("no volume is called {wanted:?}"),
+                )
+                .hint(hint));
             };
             if let Some(server) = volume.server {
-                return Err(Failure::new(format!(
-                    "volume {} is attached to server {server}",
-                    volume.name
-                ))
+                return Err(Failure::of_code(
+                    Code::VolumeAttached,
+                    format!("volume {} is attached to server {server}", volume.name),
+                )
                 .hint("run `dockbridge server destroy` first"));
             }
             if !yes {
@@ -123,8 +127,11 @@ async fn resize(resolved: &Resolved, cloud: &Cloud, size: u64) -> Outcome {
             say("No machine exists now: the file system grows with the next one.")
         }
         FileSystem::Failed { message } => {
-            return Err(Failure::new(format!("the file system has not grown: {message}"))
-                .hint("run the same command again; otherwise it grows with the next machine"));
+            return Err(Failure::of_code(
+                Code::FileSystemNotGrown,
+                format!("the file system has not grown: {message}"),
+            )
+            .hint("run the same command again; otherwise it grows with the next machine"));
         }
     }
     Ok(())
@@ -145,7 +152,7 @@ fn gigabytes(text: &str) -> Result<u64, String> {
 
 fn confirm(name: &str) -> Outcome {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("no terminal to ask for confirmation on")
+        return Err(Failure::of_code(Code::NotConfirmed, "no terminal to ask for confirmation on")
             .hint("add --yes to delete without confirmation"));
     }
     say(&format!("This deletes everything on it. To confirm, type its name, {name}:"));
@@ -154,6 +161,6 @@ fn confirm(name: &str) -> Outcome {
     if line.trim() == name {
         Ok(())
     } else {
-        Err(Failure::new("not deleted: the name does not match"))
+        Err(Failure::of_code(Code::NotConfirmed, "not deleted: the name does not match"))
     }
 }

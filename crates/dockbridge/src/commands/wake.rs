@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use api::Code;
+
 use crate::failure::{Failure, Outcome};
 use crate::output::{follow_wake, say};
 use crate::resolved::{GlobalArgs, Resolved};
@@ -19,8 +21,9 @@ pub async fn run(global: &GlobalArgs) -> Outcome {
             Ok(())
         }
         (None, Some(error)) => Err(error.into()),
-        (None, None) => {
-            Err(Failure::new(status.reason.unwrap_or_else(|| "no machine exists".to_owned())))
-        }
+        (None, None) => Err(Failure::of_code(
+            Code::NoMachine,
+            status.reason.unwrap_or_else(|| "no machine exists".to_owned()),
+        )),
     }
 }

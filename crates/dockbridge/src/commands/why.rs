@@ -1,9 +1,9 @@
 //! `dockbridge why`: what keeps the machine, what will end it, and what happens next.
 
-use api::{Cancel, EndingStatus, MachineState, ReasonKind, ReasonStatus, Status};
-use serde::Serialize;
+use api::{Cancel, EndingStatus, MachineState, ReasonKind, ReasonStatus, Status, WhyDocument};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::json::say_json;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
@@ -16,32 +16,10 @@ pub struct Args {
     pub json: bool,
 }
 
-#[derive(Serialize)]
-struct Report<'a> {
-    state: MachineState,
-    reason: Option<&'a str>,
-    since_seconds: f64,
-    #[serde(flatten)]
-    why: &'a api::Why,
-    /// The image that the machine was created from.
-    image: Option<&'a api::UsedImage>,
-}
-
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let status = Resolved::load_valid(global)?.daemon().status().await?;
     if arguments.json {
-        let Status { state, reason, since_seconds, why, machine, .. } = &status;
-        let image = machine.as_ref().and_then(|machine| machine.image.as_ref());
-        let report = Report {
-            state: *state,
-            reason: reason.as_deref(),
-            since_seconds: *since_seconds,
-            why,
-            image,
-        };
-        say(&serde_json::to_string_pretty(&report)
-            .map_err(|error| Failure::new(error.to_string()))?);
-        return Ok(());
+        return say_json(&WhyDocument::of(&status));
     }
     for line in lines(&status) {
         say(&line);

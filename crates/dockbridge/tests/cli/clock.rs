@@ -49,7 +49,7 @@ async fn start_status_and_cost_warn_of_a_clock_that_is_far_off() {
         desk.dockbridge(&["cost"]).await.succeeded().said(&[&format!("Note: {warning}")]);
         let cost = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
         assert!(
-            cost["warnings"][0].as_str().is_some_and(|said| said.starts_with(warning)),
+            cost["warnings"][0]["message"].as_str().is_some_and(|said| said.starts_with(warning)),
             "{cost}"
         );
         daemon.stop().await;

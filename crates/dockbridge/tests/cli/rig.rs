@@ -100,7 +100,9 @@ impl Desk {
     pub async fn dockbridge_with_input(&self, arguments: &[&str], input: &str) -> Ran {
         let mut command = self.command(env!("CARGO_BIN_EXE_dockbridge"));
         command.args(arguments);
-        run(command, input).await
+        let ran = run(command, input).await;
+        testkit::assert_output_follows(arguments, &ran);
+        ran
     }
 
     /// Runs dockbridge without root, from a copy of the program that every user can run.
@@ -122,7 +124,9 @@ impl Desk {
             self.command(program)
         };
         command.args(arguments);
-        run(command, "").await
+        let ran = run(command, "").await;
+        testkit::assert_output_follows(arguments, &ran);
+        ran
     }
 
     /// Runs docker on the default socket; `None`, with the test passed over, without a docker

@@ -166,8 +166,8 @@ async fn make_peer(stage: &Stage) {
 
 /// The forwards of `dockbridge ports --json`.
 async fn listed(stage: &Stage) -> Vec<serde_json::Value> {
-    let output = stage.dockbridge(&["ports", "--json"]).await;
-    serde_json::from_str(&output.succeeded().stdout).unwrap()
+    let output = stage.dockbridge(&["ports", "--json"]).await.succeeded().json();
+    output["ports"].as_array().unwrap().clone()
 }
 
 /// Starts a container whose port numbers the engine chooses. Another stage's machine may have the

@@ -165,7 +165,9 @@ impl Stage {
     pub async fn dockbridge(&self, arguments: &[&str]) -> Ran {
         let mut command = self.command(env!("CARGO_BIN_EXE_dockbridge"));
         command.args(arguments);
-        run(command, "").await
+        let ran = run(command, "").await;
+        testkit::assert_output_follows(arguments, &ran);
+        ran
     }
 
     /// A daemon on the default socket, with settings of its own, ready.

@@ -236,7 +236,7 @@ fn hour_that_would_exceed_the_budget_is_not_started() {
     let _work = stage.activity.begin(Kind::Command, "POST /containers/x/wait");
     let verdict = stage.pass(60);
     assert_eq!(verdict.outcome, Outcome::Keep, "this hour is paid");
-    assert_eq!(verdict.warnings, ["99 % of this month's budget are spent"]);
+    assert_eq!(stage.tenure.budget.and_then(|budget| budget.warning()), Some(99));
     assert_eq!(60 + stage.lives_for(), 3_540);
     assert_eq!(stage.verdict().first_ending().unwrap().cause, Cause::Budget);
 }

@@ -8,57 +8,7 @@ use crate::error::MachineError;
 use crate::identity::{Owner, PROFILE, builds_image, owner_selector};
 use crate::operation::Operation;
 use crate::price::{address_price, euros};
-use api::{Summary, VolumeSummary};
-
-/// Everything of one owner that is billed.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Standing {
-    /// Currency of all prices, as an ISO 4217 code.
-    pub currency: String,
-    /// Machines of all profiles.
-    pub machines: Vec<Owned<Summary>>,
-    /// Servers on which images are built.
-    pub builders: Vec<Owned<Summary>>,
-    /// Volumes of all profiles.
-    pub volumes: Vec<Owned<VolumeSummary>>,
-    /// IPv4 addresses without a server.
-    pub addresses: Vec<Stored>,
-    /// Snapshots.
-    pub snapshots: Vec<Stored>,
-}
-
-/// A resource with the profile in its labels.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Owned<T> {
-    /// `None` if the labels name none.
-    pub profile: Option<String>,
-    /// The resource.
-    #[serde(flatten)]
-    pub thing: T,
-}
-
-/// A resource that is billed for storage.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Stored {
-    /// The cloud's id.
-    pub id: u64,
-    /// Its name.
-    pub name: String,
-    /// Net price of a month, where it is known.
-    pub price_monthly: Option<f64>,
-}
-
-impl Standing {
-    /// Whether nothing is billed.
-    pub fn is_empty(&self) -> bool {
-        let Self { currency: _, machines, builders, volumes, addresses, snapshots } = self;
-        machines.is_empty()
-            && builders.is_empty()
-            && volumes.is_empty()
-            && addresses.is_empty()
-            && snapshots.is_empty()
-    }
-}
+use api::{Owned, Standing, Stored};
 
 /// Lists everything of this owner that is billed, in five requests. Drops resources without the
 /// owner's labels.

@@ -4,6 +4,7 @@
 mod arguments;
 mod side_by_side;
 
+use api::Code;
 use image::{
     Architecture, Checksum, Compression, Content, DiskImage, Factory, Format, MachineImage, Name,
     Order, Source, schematic_id,
@@ -28,7 +29,7 @@ async fn raw(arguments: Raw, global: &GlobalArgs) -> Outcome {
     let Raw { url, file, sha256, sha512, compression, format, os, image_version, common } =
         arguments;
     if common.arch == Arch::Both {
-        return Err(Failure::new("one image is for one architecture")
+        return Err(Failure::of_code(Code::SettingsInvalid, "one image is for one architecture")
             .hint("build each architecture with its own `--arch` and source")
             .code(2));
     }
@@ -36,7 +37,7 @@ async fn raw(arguments: Raw, global: &GlobalArgs) -> Outcome {
     let name =
         common.name.clone().or_else(|| opened.resolved.settings.image.name.clone()).ok_or_else(
             || {
-                Failure::new("the image has no name")
+                Failure::of_code(Code::SettingsInvalid, "the image has no name")
                     .hint("set one with `--name`, or with `image.name` in the settings")
             },
         )?;
@@ -44,7 +45,7 @@ async fn raw(arguments: Raw, global: &GlobalArgs) -> Outcome {
         (Some(url), _) => Source::Url(url),
         (None, Some(file)) => Source::File(file),
         (None, None) => {
-            return Err(Failure::new("no source is given")
+            return Err(Failure::of_code(Code::SettingsInvalid, "no source is given")
                 .hint("add `--url URL` or `--file FILE`")
                 .code(2));
         }
@@ -81,12 +82,16 @@ async fn talos(arguments: Talos, global: &GlobalArgs) -> Outcome {
     let opened = common.project.open_to_build(global)?;
     let settings = &opened.resolved.settings.image;
     let version = image_version.or_else(|| settings.talos_version.clone()).ok_or_else(|| {
-        Failure::new("no version of Talos is given")
+        Failure::of_code(Code::SettingsInvalid, "no version of Talos is given")
             .hint("set it with `--version v1.12.0`, or with `image.talos_version` in the settings")
     })?;
-    let fallback = || Name::parse("talos").map_err(|error| Failure::new(error.to_string()));
+    let fallback = || {
+        Name::parse("talos")
+            .map_err(|error| Failure::of_code(Code::SettingsInvalid, error.to_string()))
+    };
     let name = common.name.clone().or_else(|| settings.name.clone()).map_or_else(fallback, Ok)?;
-    let label = Name::parse(version.as_str()).map_err(|error| Failure::new(error.to_string()))?;
+    let label = Name::parse(version.as_str())
+        .map_err(|error| Failure::of_code(Code::SettingsInvalid, error.to_string()))?;
     let factory = Factory::new(settings.factory.clone())?;
     factory.check(&version).await?;
     let schematic = match schematic.or_else(|| settings.schematic.clone()) {
@@ -100,7 +105,8 @@ async fn talos(arguments: Talos, global: &GlobalArgs) -> Outcome {
     for architecture in common.arch.all() {
         let source = Source::Url(factory.image(&schematic, &version, architecture)?);
         orders.push(Order {
-            os: Name::parse("talos").map_err(|error| Failure::new(error.to_string()))?,
+            os: Name::parse("talos")
+                .map_err(|error| Failure::of_code(Code::SettingsInvalid, error.to_string()))?,
             version: Some(label.clone()),
             schematic: Some(schematic.clone()),
             ..order(
@@ -119,7 +125,10 @@ async fn docker(arguments: Docker, global: &GlobalArgs) -> Outcome {
     let Docker { common } = arguments;
     let opened = common.project.open_to_build(global)?;
     let settings = &opened.resolved.settings;
-    let os = || Name::parse("docker").map_err(|error| Failure::new(error.to_string()));
+    let os = || {
+        Name::parse("docker")
+            .map_err(|error| Failure::of_code(Code::SettingsInvalid, error.to_string()))
+    };
     let name = common.name.clone().or_else(|| settings.image.name.clone()).map_or_else(os, Ok)?;
     let image = MachineImage {
         base: settings.hetzner.image.name().to_owned(),
@@ -143,7 +152,7 @@ async fn docker(arguments: Docker, global: &GlobalArgs) -> Outcome {
 
 fn read_schematic(path: &str) -> Outcome<String> {
     std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(format!("cannot read the schematic {path}: {error}"))
+        Failure::of_code(Code::FileNotRead, format!("cannot read the schematic {path}: {error}"))
             .hint("write a YAML file, or an id of 64 hex digits")
     })
 }

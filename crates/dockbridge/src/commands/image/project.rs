@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io::Read as _;
 
+use api::Code;
 use hetzner::Client;
 use machine::Owner;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -57,7 +58,7 @@ fn given(token: &SecretString) -> Outcome<SecretString> {
     let mut text = String::new();
     std::io::stdin().lock().take(4096).read_to_string(&mut text)?;
     match text.trim() {
-        "" => Err(Failure::new("standard input contains no token")),
+        "" => Err(Failure::of_code(Code::TokenMissing, "standard input contains no token")),
         token => Ok(SecretString::from(token.to_owned())),
     }
 }

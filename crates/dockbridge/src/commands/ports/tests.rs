@@ -3,8 +3,10 @@ use serde_json::{Value, json};
 use super::*;
 
 fn shown(ports: &Value, has_machine: bool) -> String {
-    lines(&serde_json::from_value::<Vec<PortStatus>>(ports.clone()).unwrap(), has_machine)
-        .join("\n")
+    let ports: Vec<PortStatus> = serde_json::from_value(ports.clone()).unwrap();
+    let document = serde_json::to_value(PortsDocument::of(&ports)).unwrap();
+    testkit::assert_follows("ports", &document);
+    lines(&ports, has_machine).join("\n")
 }
 
 fn port(local: &str, container: &str, state: Value) -> Value {

@@ -22,7 +22,10 @@ fn shown(fields: Value) -> String {
         "reasons": [],
     });
     status.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    lines(&serde_json::from_value(status).unwrap()).join("\n")
+    let status: Status = serde_json::from_value(status).unwrap();
+    let document = serde_json::to_value(StatusDocument::new(&status, None)).unwrap();
+    testkit::assert_follows("status", &document);
+    lines(&status).join("\n")
 }
 
 fn machine() -> Value {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use api::Code;
 use hetzner::{Client, Query};
 use local_cloud::Cloud;
 use local_cloud::nspawn::programs::{self, Use};
@@ -42,8 +43,11 @@ pub struct Counts {
 /// Checks what the story needs from the host.
 pub fn check_host() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new("the local cloud runs real machines and needs root")
-            .hint("run it with sudo, or as root in a throwaway machine"));
+        return Err(Failure::of_code(
+            Code::RootNeeded,
+            "the local cloud runs real machines and needs root",
+        )
+        .hint("run it with sudo, or as root in a throwaway machine"));
     }
     if std::process::Command::new("docker")
         .arg("--version")
@@ -52,11 +56,11 @@ pub fn check_host() -> Outcome {
         .status()
         .is_err()
     {
-        return Err(Failure::new("no docker client is installed")
+        return Err(Failure::of_code(Code::ProgramMissing, "no docker client is installed")
             .hint("install one (Debian: docker-cli); no engine is needed"));
     }
     programs::check(&[Use::Machines, Use::Story])
-        .map_err(|failure| Failure::new(failure.to_string()))
+        .map_err(|failure| Failure::of_code(Code::ProgramMissing, failure.to_string()))
 }
 
 /// Machines have real disks in it, so it must not be on a small memory file system.
@@ -72,11 +76,11 @@ pub fn temporary_directory() -> Outcome<TempDir> {
 impl Stage {
     pub fn new(directory: &Path, cloud: &Cloud, idle_timeout: Duration) -> Outcome<Self> {
         let endpoint = cloud.machine_endpoint().unwrap_or_else(|| cloud.endpoint());
-        let url = endpoint
-            .parse()
-            .map_err(|_| Failure::new(format!("{endpoint:?} is not an address")))?;
+        let url = endpoint.parse().map_err(|_| {
+            Failure::of_code(Code::TrialFailed, format!("{endpoint:?} is not an address"))
+        })?;
         let client = Client::new(url, SecretString::from(cloud.token().to_owned()))
-            .map_err(|error| Failure::new(with_causes(&error)))?;
+            .map_err(|error| Failure::of_code(Code::TrialFailed, with_causes(&error)))?;
         let socket = directory.join("home/run/default/docker.sock");
         let environment = vec![
             ("DOCKBRIDGE_HOME", directory.join("home").display().to_string()),
@@ -169,7 +173,7 @@ impl Stage {
     /// Counts what exists, according to the cloud itself.
     pub async fn counts(&self) -> Outcome<Counts> {
         let all = Query::default();
-        let asked = |error| Failure::new(with_causes(&error));
+        let asked = |error| Failure::of_code(Code::TrialFailed, with_causes(&error));
         Ok(Counts {
             servers: self.cloud.servers().list(&all).await.map_err(asked)?.len(),
             volumes: self.cloud.volumes().list(&all).await.map_err(asked)?.len(),
@@ -184,10 +188,13 @@ fn text_of(program: &str, arguments: &[&str], output: Output) -> Outcome<String>
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::new(format!(
-        "`{program} {}` ended with {}: {}",
-        arguments.join(" "),
-        output.status,
-        stderr.trim()
-    )))
+    Err(Failure::of_code(
+        Code::TrialFailed,
+        format!(
+            "`{program} {}` ended with {}: {}",
+            arguments.join(" "),
+            output.status,
+            stderr.trim()
+        ),
+    ))
 }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
+use api::Code;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -44,7 +45,7 @@ fn shown(output: &str) {
 }
 
 fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome {
-    if holds { Ok(()) } else { Err(Failure::new(otherwise())) }
+    if holds { Ok(()) } else { Err(Failure::of_code(Code::TrialFailed, otherwise())) }
 }
 
 async fn start(stage: &Stage) -> Outcome {
@@ -141,12 +142,18 @@ async fn fetch(port: u16) -> Outcome<String> {
                     return Ok(body.to_owned());
                 }
                 _ if begun.elapsed() > LONGEST_FETCH => {
-                    return Err(Failure::new(format!("localhost:{port} answers {text:?}")));
+                    return Err(Failure::of_code(
+                        Code::TrialFailed,
+                        format!("localhost:{port} answers {text:?}"),
+                    ));
                 }
                 _ => {}
             },
             Err(error) if begun.elapsed() > LONGEST_FETCH => {
-                return Err(Failure::new(format!("localhost:{port} does not answer: {error}")));
+                return Err(Failure::of_code(
+                    Code::TrialFailed,
+                    format!("localhost:{port} does not answer: {error}"),
+                ));
             }
             Err(_) => {}
         }
@@ -188,7 +195,9 @@ async fn show_status(stage: &Stage) -> Outcome {
     typed("dockbridge status");
     shown(&stage.dockbridge(&["status"]).await?);
     let status = stage.daemon().status().await?;
-    let cost = status.cost.ok_or_else(|| Failure::new("the status contains no cost"))?;
+    let cost = status
+        .cost
+        .ok_or_else(|| Failure::of_code(Code::TrialFailed, "the status contains no cost"))?;
     check(
         cost.hours == 1
             && cost.hourly > 0.0
@@ -211,10 +220,10 @@ async fn idle(stage: &Stage, port: u16) -> Outcome {
             break status;
         }
         if begun.elapsed() > LONGEST_IDLE {
-            return Err(Failure::new(format!(
-                "the machine is still {}: {}",
-                status.state, status.why.next
-            )));
+            return Err(Failure::of_code(
+                Code::TrialFailed,
+                format!("the machine is still {}: {}", status.state, status.why.next),
+            ));
         }
         sleep(Duration::from_millis(200)).await;
     };
@@ -263,9 +272,10 @@ async fn remove(stage: &Stage) -> Outcome {
     shown(&stage.dockbridge(&["stop", "--destroy"]).await?);
     let volumes: serde_json::Value =
         serde_json::from_str(&stage.dockbridge(&["volume", "list", "--json"]).await?)
-            .map_err(|error| Failure::new(error.to_string()))?;
-    let name =
-        volumes[0]["name"].as_str().ok_or_else(|| Failure::new("there is no volume to delete"))?;
+            .map_err(|error| Failure::of_code(Code::TrialFailed, error.to_string()))?;
+    let name = volumes[0]["name"]
+        .as_str()
+        .ok_or_else(|| Failure::of_code(Code::TrialFailed, "there is no volume to delete"))?;
     typed(&format!("dockbridge volume delete {name} --yes"));
     shown(&stage.dockbridge(&["volume", "delete", name, "--yes"]).await?);
     typed("dockbridge sweep --yes");

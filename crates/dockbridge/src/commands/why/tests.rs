@@ -20,7 +20,10 @@ fn shown(fields: Value) -> String {
         "reasons": [],
     });
     status.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    lines(&serde_json::from_value(status).unwrap()).join("\n")
+    let status: Status = serde_json::from_value(status).unwrap();
+    let document = serde_json::to_value(WhyDocument::of(&status)).unwrap();
+    testkit::assert_follows("why", &document);
+    lines(&status).join("\n")
 }
 
 #[test]

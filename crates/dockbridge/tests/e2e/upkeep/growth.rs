@@ -158,12 +158,15 @@ async fn it_is_reported_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -
         .eventually("`why` warns", Duration::from_secs(30), async || warning(stage).await.is_some())
         .await;
     let output = warning(stage).await.unwrap();
+    let (code, message) = (&output["code"], output["message"].as_str().unwrap_or_default());
     assert!(
-        output.contains("% full") && output.contains("`dockbridge volume resize 20` grows it"),
+        code == "volume_nearly_full"
+            && message.contains("% full")
+            && output["hints"].to_string().contains("`dockbridge volume resize 20` grows it"),
         "{output}"
     );
     let words = stage.dockbridge(&["status"]).await;
-    assert!(words.succeeded().stdout.contains(&format!("Note      {output}")), "{words}");
+    assert!(words.succeeded().stdout.contains(&format!("Note      {message}: `dock")), "{words}");
     let logged = async || stage.daemon_log().contains(" WARN the volume is ");
     stage
         .eventually("the log warns with the next heartbeat", Duration::from_secs(20), logged)
@@ -211,11 +214,11 @@ async fn resize(stage: &Stage, size: &str) -> Ran {
     stage.dockbridge(&["volume", "resize", size]).await
 }
 
-async fn warning(stage: &Stage) -> Option<String> {
+async fn warning(stage: &Stage) -> Option<Value> {
     let output: Value =
         serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout)
             .unwrap();
-    output["warnings"].as_array()?.first()?.as_str().map(str::to_owned)
+    output["warnings"].as_array()?.first().cloned()
 }
 
 /// In bytes, as a program on the machine sees it.

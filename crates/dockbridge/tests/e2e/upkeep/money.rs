@@ -35,7 +35,7 @@ async fn a_polling_client_costs_nothing_the_bill_is_the_clouds_own_and_a_budget_
     let output: Value =
         serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout)
             .unwrap();
-    let warning = output["warnings"][0].as_str().unwrap_or_default();
+    let warning = output["warnings"][0]["message"].as_str().unwrap_or_default();
     assert!(warning.ends_with("% of this month's budget are spent"), "{output}");
     let percent: u64 = warning.split(' ').next().unwrap().parse().unwrap();
     assert!((80..=100).contains(&percent), "{output}");

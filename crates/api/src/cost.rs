@@ -1,14 +1,13 @@
-//! What a month costs, as it is printed.
+//! What a month costs, and who ended what it cost.
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::end::EndCause;
+use crate::machine::Actor;
 
 /// What a server is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// The machine of a profile, which has a lease.
@@ -18,14 +17,32 @@ pub enum Purpose {
     ImageBuilder,
 }
 
-/// A month of UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Month {
-    first: Date,
+/// Who ended a server or a volume, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct EndCause {
+    /// `None` if this computer did not end it: it ended itself with its lease, another computer
+    /// ended it, or it was deleted in the cloud's console.
+    pub actor: Option<Actor>,
+    /// Human-readable.
+    pub reason: String,
+}
+
+impl EndCause {
+    /// This computer ended it.
+    pub fn by(actor: Actor, reason: impl Into<String>) -> Self {
+        Self { actor: Some(actor), reason: reason.into() }
+    }
+
+    /// It ended otherwise.
+    pub fn unseen(reason: impl Into<String>) -> Self {
+        Self { actor: None, reason: reason.into() }
+    }
 }
 
 /// What a month costs, net, in the currency of the project.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bill {
     /// Such as `2026-11`.
     pub month: String,
@@ -41,6 +58,7 @@ pub struct Bill {
 
 /// What a server costs in a month.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ServerBill {
     /// The cloud's id.
     pub id: u64,
@@ -70,6 +88,7 @@ pub struct ServerBill {
 
 /// What a volume costs in a month.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VolumeBill {
     /// The cloud's id.
     pub id: u64,
@@ -87,32 +106,4 @@ pub struct VolumeBill {
     pub monthly: f64,
     /// Its share so far.
     pub cost: f64,
-}
-
-impl Month {
-    /// The month of a moment.
-    pub fn of(moment: Timestamp) -> Self {
-        Self { first: moment.to_zoned(TimeZone::UTC).date().first_of_month() }
-    }
-
-    /// From `2026-11`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (year, month) =
-            text.split_once('-').filter(|(year, month)| year.len() == 4 && month.len() == 2)?;
-        Some(Self { first: Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()? })
-    }
-
-    /// Its first second and that of the next, since 1970.
-    pub(super) fn bounds(self) -> (i64, i64) {
-        let second = |date: Date| {
-            date.to_zoned(TimeZone::UTC).map_or(i64::MAX, |zoned| zoned.timestamp().as_second())
-        };
-        (second(self.first), self.first.checked_add(1.month()).map_or(i64::MAX, second))
-    }
-}
-
-impl std::fmt::Display for Month {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:04}-{:02}", self.first.year(), self.first.month())
-    }
 }

@@ -1,0 +1,78 @@
+//! The form of the registry of errors: what it says about a code. `code.rs` is the registry.
+
+words! {
+    /// What an error concerns.
+    pub enum Category {
+        /// The cloud: its API, the token, what it has in stock.
+        Cloud = "cloud",
+        /// A setting or an argument.
+        Settings = "settings",
+        /// The machine and what runs on it.
+        Machine = "machine",
+        /// The volume with docker's data.
+        Volume = "volume",
+        /// The path to the machine: network, SSH, keys.
+        Connection = "connection",
+        /// The daemon and its sockets on this computer.
+        Daemon = "daemon",
+        /// Published ports and manual forwards.
+        Ports = "ports",
+        /// Building an image.
+        Image = "image",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+/// What the registry says about a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// What it concerns.
+    pub category: Category,
+    /// Whether the same request may succeed later although the user changes nothing.
+    pub is_retryable: bool,
+    /// What happened, without the names of the case.
+    pub title: &'static str,
+    /// Why it happens.
+    pub cause: &'static str,
+    /// What the user can do.
+    pub cure: &'static str,
+}
+
+/// Declares the codes: `Variant = "code", Category, retryable, title, cause, cure;`.
+macro_rules! codes {
+    ($($variant:ident = $word:literal, $category:ident, $retryable:literal,
+        $title:literal, $cause:literal, $cure:literal;)+) => {
+        words! {
+            /// A stable code of an error.
+            pub enum Code {
+                $(#[doc = $title] $variant = $word,)+
+            }
+        }
+
+        impl Code {
+            /// What the registry says about it.
+            pub const fn entry(self) -> $crate::Entry {
+                match self {
+                    $(Self::$variant => $crate::Entry {
+                        category: $crate::Category::$category,
+                        is_retryable: $retryable,
+                        title: $title,
+                        cause: $cause,
+                        cure: $cure,
+                    },)+
+                }
+            }
+
+            /// What it concerns.
+            pub const fn category(self) -> $crate::Category {
+                self.entry().category
+            }
+
+            /// Whether the same request may succeed later although the user changes nothing.
+            pub const fn is_retryable(self) -> bool {
+                self.entry().is_retryable
+            }
+        }
+    };
+}
