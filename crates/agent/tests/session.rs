@@ -173,7 +173,7 @@ async fn log_names_the_request_that_fails_and_on_demand_that_of_each_stream() {
     let no_file = "cannot be reached: No such file or directory (os error 2)";
     let with_id = "stream 1 of request k3vq7xw2hdrm";
     let failure = format!("info: {with_id}: /nowhere/docker.sock {no_file}");
-    assert_eq!(logged(&[], &openings).await, [failure.clone()]);
+    assert_eq!(logged(&[], &openings).await, std::slice::from_ref(&failure));
     let each = [
         format!("debug: {with_id}: to /nowhere/docker.sock"),
         failure,

@@ -179,7 +179,6 @@ impl Daemon {
         )));
         let supervisor = Supervisor {
             settings: Settings {
-                profile: options.profile.clone(),
                 policy: options.policy.clone(),
                 lease: options.lease,
                 heartbeat: options.heartbeat,

@@ -41,7 +41,6 @@ use crate::state::{DaemonState, MachineState};
 
 /// What the settings say about one profile's machine.
 pub(crate) struct Settings {
-    pub(crate) profile: String,
     pub(crate) policy: Policy,
     pub(crate) lease: Lease,
     /// Time between heartbeats.

@@ -1,5 +1,7 @@
 //! The client against a scripted peer: well-behaved engines, and what else may answer.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
+
 use std::collections::VecDeque;
 use std::error::Error as _;
 use std::io;

@@ -1,5 +1,5 @@
 //! What open streams cost on both sides, and that nothing of them remains when they have ended. A
-//! process of its own: memory and tasks are measured for the whole process.
+//! process of its own: memory is measured for the whole process, so that one test runs at a time.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -10,6 +10,10 @@ use std::path::Path;
 use dockbridge_tunnel::{Class, Destination, Stream, Tunnel};
 use rig::{Peer, Sshd, connect, docker, eventually, soon, tcp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Mutex;
+
+/// Held by the test that measures: the threads of `cargo test` share this process.
+static MEASURING: Mutex<()> = Mutex::const_new(());
 
 const STREAMS: usize = 1_000;
 /// The most that an open, silent stream costs on either side, in bytes: bookkeeping and no buffer.
@@ -73,6 +77,7 @@ async fn nothing_remains(tunnel: &Tunnel, agent: &str, before: (usize, usize), w
 
 #[tokio::test]
 async fn a_thousand_open_streams_cost_little_and_leave_nothing() {
+    let _alone = MEASURING.lock().await;
     let Some(sshd) = Sshd::start().await else { return };
     // The far ends are in this process, so that their cost is included here.
     let _docker = docker(&sshd, Peer::Echo);
@@ -112,6 +117,7 @@ async fn a_thousand_open_streams_cost_little_and_leave_nothing() {
 
 #[tokio::test]
 async fn unread_streams_cost_their_credit_and_leave_nothing_when_dropped() {
+    let _alone = MEASURING.lock().await;
     let Some(sshd) = Sshd::start().await else { return };
     let flood = Destination::Tcp { host: "127.0.0.1".into(), port: tcp(&sshd, Peer::Flood).await };
     let tunnel = connect(sshd.options_with_agent()).await;
