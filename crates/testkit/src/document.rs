@@ -2,9 +2,13 @@
 //! written by the same tests where the environment asks for it.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// Set to write the generated parts instead of comparing them.
 const UPDATE: &str = "DOCKBRIDGE_UPDATE_DOCS";
+
+/// Held while a document is read and written: two tests may own a part each of the same one.
+static UPDATING: Mutex<()> = Mutex::new(());
 
 /// Compares the part of a document between its two markers with what it has to be. `test` are the
 /// arguments of `cargo test` that run only the caller.
@@ -15,6 +19,7 @@ const UPDATE: &str = "DOCKBRIDGE_UPDATE_DOCS";
 #[track_caller]
 pub fn compare_generated(document: &Path, part: &str, generated: &str, test: &str) {
     let (begin, end) = (format!("<!-- begin: {part} -->\n"), format!("<!-- end: {part} -->\n"));
+    let _one_at_a_time = UPDATING.lock().unwrap_or_else(PoisonError::into_inner);
     let text = std::fs::read_to_string(document)
         .unwrap_or_else(|error| panic!("cannot read {}: {error}", document.display()));
     let parts = text.split_once(&begin).and_then(|(before, rest)| {
