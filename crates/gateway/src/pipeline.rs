@@ -67,7 +67,7 @@ pub(crate) fn answer(
     let id = RequestId::new(rand::random());
     let route = Route::of(request.method(), request.uri(), request.headers());
     let (method, endpoint) = (request.method(), route.endpoint);
-    let span = tracing::info_span!("request", %id, %method, endpoint);
+    let span = tracing::info_span!("request", %id, %method, endpoint = %endpoint);
     for_request(id, answer_as(id, gateway, client, route, request, peer)).instrument(span)
 }
 
@@ -86,7 +86,7 @@ async fn answer_as(
         return respond::error(Error::Forbidden(why)).into();
     }
     if let Some(known) = gateway.identity.answer(request.method(), &route) {
-        return respond::own(known).into();
+        return known.into();
     }
     let busy = client.in_flight.begin();
     let client_name = client_name(&request);
@@ -170,7 +170,7 @@ async fn answer_poll(
     let (gateway, uri) = (call.gateway.clone(), call.uri.clone());
     let last = |state| {
         let now = gateway.activity.clock().now();
-        gateway.stale.answer(&uri, stale, state, now).map(respond::own)
+        gateway.stale.answer(&uri, stale, state, now)
     };
     let state = status.state();
     if state == EngineState::Up {

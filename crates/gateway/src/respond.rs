@@ -34,17 +34,12 @@ pub(crate) fn error(error: Error) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::whole(Bytes::from(body(message))));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    own(response)
-}
-
-/// An answer that dockbridge itself makes: it names its request. The engine's answers pass as they
-/// are.
-pub(crate) fn own<B>(mut response: Response<B>) -> Response<B> {
     name_request(response.headers_mut());
     response
 }
 
-/// Names the request that is being answered.
+/// Names the request that is being answered. The engine's answers pass as they are, also those that
+/// are repeated.
 pub(crate) fn name_request(headers: &mut HeaderMap) {
     let value = |request: RequestId| HeaderValue::from_str(request.as_str()).ok();
     if let Some(value) = tunnel::current_request().and_then(value) {

@@ -1,7 +1,7 @@
 //! What the tests of several crates share: commands that ran, daemons, polling with a ceiling,
 //! control requests to a local cloud, generated documents, the JSON Schemas of what `--json`
-//! prints, captured logs, and the record of tests that were passed over. A dependency of tests only;
-//! it knows no other crate of dockbridge.
+//! prints, captured logs, and the record of tests that were passed over. A dependency of tests
+//! only; it knows no other crate of dockbridge.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "for tests")]
 

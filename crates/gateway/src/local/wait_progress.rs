@@ -60,7 +60,8 @@ pub(crate) async fn answer(
     let mut response = Response::new(ResponseBody::streamed(StreamBody::new(frames.boxed())));
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    respond::own(response)
+    respond::name_request(response.headers_mut());
+    response
 }
 
 struct Progress {
