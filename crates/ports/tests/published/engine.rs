@@ -332,7 +332,8 @@ impl Connector for Engine {
                     let mut state = self.state.lock().unwrap();
                     state.classes.push(class);
                     state.destinations.push(format!("{host}:{port}"));
-                    self.connected.send(there).unwrap();
+                    // A test that does not look at connections has dropped the receiver.
+                    let _ = self.connected.send(there);
                 }
                 Destination::Socket(path) => panic!("no test opens {path}"),
             }
