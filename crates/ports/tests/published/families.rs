@@ -210,6 +210,10 @@ async fn an_ingress_port_leads_to_the_machine_and_a_host_mode_port_belongs_to_it
         (container(ingress), container(host_mode)),
         (Some("web".into()), Some("task".into()))
     );
+    let listed = ports.list();
+    let foreign =
+        listed.iter().find(|status| status.local.port() == host_mode && status.container != "task");
+    assert!(foreign.is_none(), "the service claims its task's port: {listed:?}");
     // The machine's ingress network chooses the task, and listens in both families.
     let families = [local(ingress), v6(ingress)];
     for address in families.into_iter().filter(|at| at.is_ipv4() || has_ipv6()) {
