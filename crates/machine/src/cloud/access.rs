@@ -41,10 +41,11 @@ impl Cloud {
         };
         // First the key that sshd presents: it may be replaced before the last command, which
         // prints the next key or the one that has replaced it. The key file may contain the new key
-        // while sshd still presents the old one.
+        // while sshd still presents the old one. `echo`, because the file of the first key, as
+        // cloud-init writes it, ends without a newline.
         let keys = format!(
             "{{ ssh-keyscan -T 5 -t ed25519 127.0.0.1 2>/dev/null | cut -d ' ' -f 2-; \
-            cat /etc/ssh/ssh_host_ed25519_key.pub; mkdir -p {RUN_DIRECTORY}; \
+            cat /etc/ssh/ssh_host_ed25519_key.pub; echo; mkdir -p {RUN_DIRECTORY}; \
             {HOST_KEY_SCRIPT} prepare; }} || true"
         );
         let output = tunnel.exec(&keys, b"").await;
