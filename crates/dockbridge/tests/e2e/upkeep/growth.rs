@@ -167,12 +167,16 @@ async fn it_is_reported_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -
     );
     let words = stage.dockbridge(&["status"]).await;
     assert!(words.succeeded().stdout.contains(&format!("Note      {message}: `dock")), "{words}");
-    let logged = async || stage.daemon_log().contains(" WARN the volume is ");
-    stage
-        .eventually("the log warns with the next heartbeat", Duration::from_secs(20), logged)
-        .await;
-    let warned = created().await;
-    assert!(warned.succeeded().stderr.contains("WARNING: the volume is "), "{warned}");
+    let warns = |line: &str| line.contains(" WARN ") && line.contains("the volume is ");
+    let logged = async || stage.daemon_log().lines().any(warns);
+    stage.eventually("the log warns with the first look", Duration::from_secs(20), logged).await;
+    let warned = async || {
+        let created = created().await;
+        stage.docker(&["rm", "waiting"]).await.succeeded();
+        created.succeeded().stderr.contains("WARNING: the volume is ")
+    };
+    let heartbeat = Duration::from_secs(20);
+    stage.eventually("a create warns after the next heartbeat", heartbeat, warned).await;
     load().await.succeeded();
 
     full(99).await;
@@ -199,7 +203,6 @@ async fn it_is_reported_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -
     // New space counts at once.
     stage.on_machine("rm /mnt/dockbridge/ballast && sync -f /mnt/dockbridge").await.succeeded();
     load().await.succeeded();
-    stage.docker(&["rm", "waiting"]).await.succeeded();
 }
 
 /// The kernel requires CAP_SYS_RESOURCE, number 24 (capability.h), which a container's root may
