@@ -29,7 +29,7 @@ pub(super) async fn make(slot: Slot) -> Result<(), Failure> {
     let (bridge, gateway) = (slot.bridge(), format!("{}/24", slot.gateway()));
     let metadata = format!("{METADATA}/32");
     let what = "make the machines' network";
-    run(what, "ip", &["link", "add", &bridge, "type", "bridge"]).await?;
+    run(what, "ip", &["link", "add", &bridge, "address", &mac_of(slot), "type", "bridge"]).await?;
     for address in [&gateway, &metadata] {
         run(what, "ip", &["address", "add", address, "dev", &bridge]).await?;
     }
@@ -42,6 +42,15 @@ pub(super) async fn make(slot: Slot) -> Result<(), Failure> {
             .await?;
     }
     Ok(())
+}
+
+/// Hardware address of the bridge. A bridge without one of its own takes the lowest of its ports'
+/// and changes it as machines come and go: for half a minute neighbors then send to one that is no
+/// more.
+fn mac_of(slot: Slot) -> String {
+    let [a, b, c, d] = slot.gateway().octets();
+    // Locally administered.
+    format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
 /// The file that switches IPv6 on the bridge, if the kernel has IPv6.

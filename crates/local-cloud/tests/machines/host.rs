@@ -1,5 +1,7 @@
 //! Several local clouds on one host, and the remains of a killed one.
 
+use std::fs;
+
 use dockbridge_local_cloud::Sshd;
 use dockbridge_local_cloud::hypervisor::{Format, Hypervisor};
 use dockbridge_local_cloud::nspawn::{Nspawn, clean};
@@ -14,7 +16,12 @@ async fn two_local_clouds_run_side_by_side() {
     }
     let (first, second) = tokio::join!(Rig::start(), Rig::start());
     assert_ne!(first.slot(), second.slot());
+    let gateway = |rig: &Rig| {
+        fs::read_to_string(format!("/sys/class/net/dbcloud{}/address", rig.slot())).unwrap()
+    };
+    let before = gateway(&first);
     let (one, two) = tokio::join!(first.boot(1), second.boot(1));
+    assert_eq!(gateway(&first), before, "machines that come do not change the gateway");
     assert_ne!(one.address, two.address);
     let hostname = "curl -sS -m 5 http://169.254.169.254/hetzner/v1/metadata/public-ipv4";
     assert_eq!(one.run(hostname).await, one.address.to_string());
