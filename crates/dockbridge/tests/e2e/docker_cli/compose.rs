@@ -77,9 +77,9 @@ const FOREGROUND: Script<'_> = (
     docker compose logs --no-log-prefix stays
     docker compose --progress quiet up -d stays; docker compose wait stays >waited & sleep 1
     docker compose --progress quiet stop stays; wait $!; echo $?; cat waited
-    docker compose events --json >events & until [ -s events ]
+    docker compose events --json >events & until grep -q '"action":"restart"' events
     do docker compose --progress quiet restart -t 1 stays; done; kill -INT $!
-    grep -o '"action":"[a-z]*"' events | sort -u | head -n 2
+    grep -o '"action":"restart"' events | sort -u
     docker compose --progress quiet down -t 1; echo $?
     printf 'services:\n  a:\n    image: localhost:1/nowhere\n' >compose.yaml
     docker compose up -d >out 2>&1; echo $?; docker compose --progress quiet down
