@@ -51,6 +51,7 @@ async fn defaults() {
       private_key_path: /desk/home/config/ssh_ed25519
       # host: not set
       # remote_socket: not set
+      upload_agent: true
       port_check: none
     ports:
       enabled: true
@@ -86,7 +87,7 @@ const ALL_SETTINGS: &str = "machine: {provider: ssh}\n\
      lock: {action: shorten, grace: 90s}\n\
      keepalive: {interval: 10s, timeout: 1m, self_destruct: power-off}\n\
      ssh: {private_key_path: /home/ada/key, host: ada@lab.example,\n  \
-     remote_socket: /run/podman.sock, port_check: none}\n\
+     remote_socket: /run/podman.sock, upload_agent: false, port_check: none}\n\
      ports: {enabled: false, bind: '::1', on_conflict: fail,\n  \
      include: [8080, 'web-*:80-90/tcp'], exclude: '53/udp, 443'}\n\
      gateway: {bind_mounts: remote}\n\
@@ -134,6 +135,7 @@ async fn all_settings_set() {
       private_key_path: /home/ada/key
       host: "ada@lab.example"
       remote_socket: /run/podman.sock
+      upload_agent: false
       port_check: none
     ports:
       enabled: false
