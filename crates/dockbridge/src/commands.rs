@@ -20,6 +20,7 @@ mod stop;
 mod sweep;
 #[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod try_it;
+mod version;
 mod volume;
 mod wake;
 mod why;
@@ -73,6 +74,8 @@ pub enum Command {
     /// Show and check the settings
     #[command(subcommand)]
     Config(config::Command),
+    /// Show the versions of dockbridge, its agents, and what runs
+    Version(version::Args),
 }
 
 impl Command {
@@ -85,6 +88,7 @@ impl Command {
             Command::Audit(arguments) => arguments.json,
             Command::Ports(arguments) => arguments.json,
             Command::Sweep(arguments) => arguments.json,
+            Command::Version(arguments) => arguments.json,
             Command::Server(server::Command::Status { json } | server::Command::List { json }) => {
                 *json
             }
@@ -117,5 +121,6 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         #[cfg(all(feature = "local-cloud", target_os = "linux"))]
         Command::LocalCloud(arguments) => local_cloud::run(arguments).await,
         Command::Config(command) => config::run(command, global),
+        Command::Version(arguments) => version::run(arguments, global).await,
     }
 }

@@ -247,7 +247,7 @@ fn provider(
         host_keys: target.host_keys,
         identity: identity.map_or(target.identity, Identity::File),
         transport: target.transport,
-        agent: Some(AgentPlan {
+        agent: settings.upload_agent.then(|| AgentPlan {
             binaries: agent_binaries(),
             directory: "~/.cache/dockbridge".to_owned(),
             installed: None,

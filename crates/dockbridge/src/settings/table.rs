@@ -181,6 +181,9 @@ settings! {
         host: Option<Text>, unset("none");
         /// The engine's socket on that host
         remote_socket: Option<LocalPath>, unset("`/var/run/docker.sock`");
+        /// Whether dockbridge uploads its agent to that host. `false`: each stream is an SSH
+        /// channel of its own, and UDP ports are not forwarded
+        upload_agent: Switch, default("true");
         /// Hosts whose TCP port 22 answers. If none does, this network blocks SSH, and dockbridge
         /// creates no server. `none` skips the check
         port_check: Option<Hosts>, unset("`[github.com, gitlab.com]`");

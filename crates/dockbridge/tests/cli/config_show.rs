@@ -51,6 +51,7 @@ async fn defaults() {
       private_key_path: /desk/home/config/ssh_ed25519
       # host: not set
       # remote_socket: not set
+      upload_agent: true
       port_check: none
     ports:
       enabled: true
@@ -74,31 +75,32 @@ async fn defaults() {
     ");
 }
 
+/// A file that sets every setting.
+const ALL_SETTINGS: &str = "machine: {provider: ssh}\n\
+     hetzner: {token_command: 'pass show cloud', server_type: cx33,\n  \
+     locations: [hel1, fsn1], image: 4711, volume_size: 40,\n  \
+     endpoint: 'https://api.example/v1'}\n\
+     docker: {socket_path: /run/x.sock, proxy_port: 2375}\n\
+     activity: {idle_timeout: none, connection_timeout: 1h 30m, grace_period: 0s,\n  \
+     containers: keep, keep_paid_hour: false, resume: false, max_lifetime: 12h,\n  \
+     budget: 12.50}\n\
+     lock: {action: shorten, grace: 90s}\n\
+     keepalive: {interval: 10s, timeout: 1m, self_destruct: power-off}\n\
+     ssh: {private_key_path: /home/ada/key, host: ada@lab.example,\n  \
+     remote_socket: /run/podman.sock, upload_agent: false, port_check: none}\n\
+     ports: {enabled: false, bind: '::1', on_conflict: fail,\n  \
+     include: [8080, 'web-*:80-90/tcp'], exclude: '53/udp, 443'}\n\
+     gateway: {bind_mounts: remote}\n\
+     image: {name: lab, talos_version: v1.12.0, schematic: abc,\n  \
+     factory: 'https://factory.example', server_types: [cx23], rescue_timeout: 2m,\n  \
+     stall_timeout: 30s}\n\
+     logging: {level: 'info,tunnel=debug', json: true}\n";
+
 #[tokio::test]
 async fn all_settings_set() {
     let mut desk = Desk::new().await;
     desk.unset("HCLOUD_TOKEN").unset("HCLOUD_ENDPOINT");
-    desk.settings(
-        "machine: {provider: ssh}\n\
-         hetzner: {token_command: 'pass show cloud', server_type: cx33,\n  \
-         locations: [hel1, fsn1], image: 4711, volume_size: 40,\n  \
-         endpoint: 'https://api.example/v1'}\n\
-         docker: {socket_path: /run/x.sock, proxy_port: 2375}\n\
-         activity: {idle_timeout: none, connection_timeout: 1h 30m, grace_period: 0s,\n  \
-         containers: keep, keep_paid_hour: false, resume: false, max_lifetime: 12h,\n  \
-         budget: 12.50}\n\
-         lock: {action: shorten, grace: 90s}\n\
-         keepalive: {interval: 10s, timeout: 1m, self_destruct: power-off}\n\
-         ssh: {private_key_path: /home/ada/key, host: ada@lab.example,\n  \
-         remote_socket: /run/podman.sock, port_check: none}\n\
-         ports: {enabled: false, bind: '::1', on_conflict: fail,\n  \
-         include: [8080, 'web-*:80-90/tcp'], exclude: '53/udp, 443'}\n\
-         gateway: {bind_mounts: remote}\n\
-         image: {name: lab, talos_version: v1.12.0, schematic: abc,\n  \
-         factory: 'https://factory.example', server_types: [cx23], rescue_timeout: 2m,\n  \
-         stall_timeout: 30s}\n\
-         logging: {level: 'info,tunnel=debug', json: true}\n",
-    );
+    desk.settings(ALL_SETTINGS);
     insta::assert_snapshot!(shown(&desk).await, @r#"
     machine:
       provider: ssh
@@ -133,6 +135,7 @@ async fn all_settings_set() {
       private_key_path: /home/ada/key
       host: "ada@lab.example"
       remote_socket: /run/podman.sock
+      upload_agent: false
       port_check: none
     ports:
       enabled: false

@@ -175,6 +175,14 @@ async fn another_socket_of_the_host_and_a_home_that_runs_no_programs() {
         .failed_with("Is Docker running on the machine?");
     daemon.stop().await;
 
+    host.on_host("rm -r ~/.cache/dockbridge").await.succeeded();
+    let without = [("DOCKBRIDGE_SSH_UPLOAD_AGENT", "false")];
+    let daemon = host.start(&stage.socket(), &[], &without).await;
+    stage.docker(&["ps"]).await.succeeded();
+    assert!(stage.daemon_log().contains("no agent runs on root@"), "{}", stage.daemon_log());
+    host.on_host("test ! -e ~/.cache/dockbridge").await.succeeded();
+    daemon.stop().await;
+
     host.on_host("mount -t tmpfs -o noexec tmpfs /root/.cache").await.succeeded();
     let daemon = host.start(&stage.socket(), &[], &[]).await;
     stage.make_image("tiny").await;
