@@ -14,7 +14,7 @@ use machine::{Lease, MachineError, Provider, Summary};
 use ports::Ports;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
@@ -27,11 +27,12 @@ use crate::ledger::Accounts;
 use crate::ownership::{Ownership, OwnershipError};
 use crate::pin::PinFile;
 use crate::proxy_port;
+use crate::service::{self, Service};
 use crate::session_events;
 use crate::state::{DaemonState, MachineState};
 use crate::status::clock_warning;
 use crate::supervisor::{
-    Beginning, Command, Inbox, Parts, Records, Recovery, Settings, Supervisor,
+    Beginning, Command, Inbox, Parts, Records, Recovery, Settings, Supervisor, probe,
 };
 
 /// The cloud is asked once before clients are served; the user waits for it.
@@ -65,6 +66,8 @@ pub struct Options {
     pub ports: Option<ports::Options>,
     /// What a user can do about an error; it becomes part of the message.
     pub hint: fn(Code) -> Option<&'static str>,
+    /// The service manager that runs this daemon.
+    pub service: Service,
 }
 
 /// Why a daemon does not start.
@@ -99,11 +102,12 @@ pub struct Daemon {
 impl Daemon {
     /// Takes the sockets and asks the cloud once. Clients that connect from now on wait for
     /// [`Daemon::run`]. Nothing is created in the cloud.
-    pub async fn bind(options: Options) -> Result<Self, DaemonError> {
+    pub async fn bind(mut options: Options) -> Result<Self, DaemonError> {
         let mut ownership = Ownership::take(&options.socket)?;
         // Before the cloud is asked: a port that is taken fails at once.
+        let passed = std::mem::take(&mut options.service.tcp);
         let proxies = match options.proxy_port {
-            Some(port) => proxy_port::listen(port)
+            Some(port) => proxy_port::adopt(port, passed)
                 .await
                 .map_err(|source| DaemonError::Port { port, source })?,
             None => Vec::new(),
@@ -114,8 +118,10 @@ impl Daemon {
             Ok(Err(error)) => Err(machine::with_causes(&error)),
             Err(_) => Err(format!("the cloud did not answer within {} ms", FIRST_LOOK.as_millis())),
         };
-        let docker = ownership.listen(&options.socket)?;
-        let control = ownership.listen(&control_socket(&options.socket))?;
+        let docker = options.service.docker.take();
+        let docker = ownership.serve(&options.socket, docker)?;
+        let control = options.service.control.take();
+        let control = ownership.serve(&control_socket(&options.socket), control)?;
         Ok(Self { options, ownership, docker, proxies, control, found })
     }
 
@@ -161,6 +167,7 @@ impl Daemon {
             clock.clone(),
             options.state.clone(),
         )));
+        let (probe, answers) = probe();
         let supervisor = Supervisor {
             settings: Settings {
                 profile: options.profile.clone(),
@@ -179,14 +186,15 @@ impl Daemon {
             records: Records { accounts, last },
             recovery,
             state,
-            inbox: Inbox::new(requests, received),
+            inbox: Inbox::new(requests, received, answers),
         };
         let supervised = tokio::spawn(supervisor.run(beginning));
         let router = control::router(Control {
             profile: options.profile,
             socket: options.socket,
             proxy_port: options.proxy_port,
-            state: watched,
+            service: options.service.unit().map(str::to_owned),
+            state: watched.clone(),
             activity: activity.clone(),
             policy: options.policy.clone(),
             clock,
@@ -200,9 +208,13 @@ impl Daemon {
             AbortOnDropHandle::new(tokio::spawn(events))
         });
         let serving = Serving::start(&gateway, docker, proxies, control, router);
-        supervised_until(supervised, shutdown, &commands).await;
+        let reporting = service::report(watched, probe, shutdown.clone());
+        let reporting = AbortOnDropHandle::new(tokio::spawn(reporting));
+        let supervised = supervised_until(supervised, shutdown, &commands).await;
         drop(heeding);
         serving.end(ports, ownership).await;
+        drop(reporting);
+        resume_panic(supervised);
     }
 }
 
@@ -239,19 +251,26 @@ fn ended_meanwhile(last: &LastKnown) -> String {
     format!("the machine, which answered {age} s ago, ended while no dockbridge daemon ran")
 }
 
-/// Until the supervisor ends by itself, or `shutdown` orders it to.
+/// Until the supervisor ends by itself, or `shutdown` orders it to. It fails if that panicked.
 async fn supervised_until(
     mut supervised: JoinHandle<()>,
     shutdown: CancellationToken,
     commands: &mpsc::Sender<Command>,
-) {
+) -> Result<(), JoinError> {
     tokio::select! {
         () = shutdown.cancelled() => {
             // A full queue holds an order to stop already.
             let _ = commands.try_send(Command::Stop(None));
-            let _ = supervised.await;
+            supervised.await
         }
-        _ = &mut supervised => {}
+        ended = &mut supervised => ended,
+    }
+}
+
+/// The exit code has to show a bug of the supervisor, or a service manager starts no other daemon.
+fn resume_panic(supervised: Result<(), JoinError>) {
+    if let Some(panic) = supervised.err().and_then(|error| error.try_into_panic().ok()) {
+        std::panic::resume_unwind(panic);
     }
 }
 

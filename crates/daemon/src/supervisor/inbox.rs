@@ -7,6 +7,7 @@ use api::Error;
 use machine::{Actor, Consent, Ready, VolumeSummary};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::probe::ProbeAnswers;
 use super::step::Order;
 
 /// A command of the control socket. (Requests for a machine come from the connector.)
@@ -110,13 +111,19 @@ pub(crate) struct Inbox {
     /// The number of the attempt that a request waits for.
     wanted: watch::Receiver<u64>,
     commands: mpsc::Receiver<Command>,
+    /// Answered wherever something else is waited for.
+    probed: ProbeAnswers,
     /// An order that was received and not carried out yet.
     pending: Option<Pending>,
 }
 
 impl Inbox {
-    pub(crate) fn new(wanted: watch::Receiver<u64>, commands: mpsc::Receiver<Command>) -> Self {
-        Self { wanted, commands, pending: None }
+    pub(crate) fn new(
+        wanted: watch::Receiver<u64>,
+        commands: mpsc::Receiver<Command>,
+        probed: ProbeAnswers,
+    ) -> Self {
+        Self { wanted, commands, probed, pending: None }
     }
 
     /// The number of the attempt that a request waits for.
@@ -126,12 +133,17 @@ impl Inbox {
 
     /// Waits until something arrives.
     pub(super) async fn next(&mut self) -> Arrival {
-        tokio::select! {
-            changed = self.wanted.changed() => match changed {
-                Ok(()) => Arrival::Request,
-                Err(_) => Arrival::Closed,
-            },
-            command = self.commands.recv() => command.map_or(Arrival::Closed, Arrival::Command),
+        loop {
+            tokio::select! {
+                () = self.probed.answer() => {}
+                changed = self.wanted.changed() => return match changed {
+                    Ok(()) => Arrival::Request,
+                    Err(_) => Arrival::Closed,
+                },
+                command = self.commands.recv() => {
+                    return command.map_or(Arrival::Closed, Arrival::Command);
+                }
+            }
         }
     }
 
@@ -153,11 +165,18 @@ impl Inbox {
         None
     }
 
-    /// Waits until another request arrives; never returns when there can be none.
-    pub(super) async fn request(&mut self) {
-        if self.wanted.changed().await.is_err() {
-            // The daemon ends, which comes as a command.
-            std::future::pending::<()>().await;
+    /// Waits until another request arrives, if requests `matter`; never returns when there can be
+    /// none.
+    pub(super) async fn request(&mut self, mut matter: bool) {
+        loop {
+            tokio::select! {
+                () = self.probed.answer() => {}
+                changed = self.wanted.changed(), if matter => match changed {
+                    Ok(()) => return,
+                    // The daemon ends, which comes as a command.
+                    Err(_) => matter = false,
+                },
+            }
         }
     }
 

@@ -65,6 +65,7 @@ impl Stage {
             state: directory.path().join("state"),
             ports: None,
             hint: |_| None,
+            service: dockbridge_daemon::Service::default(),
         };
         let ending = CancellationToken::new();
         let daemon = Daemon::bind(options).await.unwrap();
