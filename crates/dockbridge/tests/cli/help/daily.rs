@@ -22,6 +22,7 @@ fn dockbridge() {
       audit        List every call that changed the cloud: when, who, why, with what
                    result
       stop         Stop the daemon; the machine runs on until its lease ends
+      service      Install, remove or show the service that runs the daemon
       wake         Create the machine now, or connect to it
       ports        Show published ports and their traffic; add or remove forwards
       server       Show, create, destroy or log in to this profile's machine

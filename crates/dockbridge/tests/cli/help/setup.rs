@@ -107,6 +107,88 @@ fn config_path() {
 }
 
 #[test]
+fn service() {
+    insta::assert_snapshot!(help(&["service"]), @"
+    Install, remove or show the service that runs the daemon
+
+    Usage: dockbridge service [OPTIONS] <COMMAND>
+
+    Commands:
+      install  Install the service: the first docker command starts the daemon, also
+               after a reboot
+      remove   Stop the daemon and remove the service; the machine runs on until its
+               lease ends
+      status   Show the service, its sockets and its process
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+          --profile <NAME>  Profile: it has its own sockets, machine and volume
+                            [env: DOCKBRIDGE_PROFILE=] [default: default]
+          --config <FILE>   Settings file, instead of the one in the configuration
+                            directory [env: DOCKBRIDGE_CONFIG=]
+          --socket <PATH>   Docker socket, instead of the profile's default
+      -h, --help            Print help
+      -V, --version         Print version
+    ");
+}
+
+#[test]
+fn service_install() {
+    insta::assert_snapshot!(help(&["service", "install"]), @"
+    Install the service: the first docker command starts the daemon, also after a
+    reboot
+
+    Usage: dockbridge service install [OPTIONS]
+
+    Options:
+          --profile <NAME>  Profile: it has its own sockets, machine and volume
+                            [env: DOCKBRIDGE_PROFILE=] [default: default]
+          --config <FILE>   Settings file, instead of the one in the configuration
+                            directory [env: DOCKBRIDGE_CONFIG=]
+          --socket <PATH>   Docker socket, instead of the profile's default
+      -h, --help            Print help
+      -V, --version         Print version
+    ");
+}
+
+#[test]
+fn service_remove() {
+    insta::assert_snapshot!(help(&["service", "remove"]), @"
+    Stop the daemon and remove the service; the machine runs on until its lease ends
+
+    Usage: dockbridge service remove [OPTIONS]
+
+    Options:
+          --profile <NAME>  Profile: it has its own sockets, machine and volume
+                            [env: DOCKBRIDGE_PROFILE=] [default: default]
+          --config <FILE>   Settings file, instead of the one in the configuration
+                            directory [env: DOCKBRIDGE_CONFIG=]
+          --socket <PATH>   Docker socket, instead of the profile's default
+      -h, --help            Print help
+      -V, --version         Print version
+    ");
+}
+
+#[test]
+fn service_status() {
+    insta::assert_snapshot!(help(&["service", "status"]), @"
+    Show the service, its sockets and its process
+
+    Usage: dockbridge service status [OPTIONS]
+
+    Options:
+          --profile <NAME>  Profile: it has its own sockets, machine and volume
+                            [env: DOCKBRIDGE_PROFILE=] [default: default]
+          --json            Print JSON
+          --config <FILE>   Settings file, instead of the one in the configuration
+                            directory [env: DOCKBRIDGE_CONFIG=]
+          --socket <PATH>   Docker socket, instead of the profile's default
+      -h, --help            Print help
+      -V, --version         Print version
+    ");
+}
+
+#[test]
 fn r#try() {
     insta::assert_snapshot!(help(&["try"]), @"
     Run the whole story on a local cloud, without an account
