@@ -36,6 +36,14 @@ pub(crate) async fn adopt(
     if listeners.is_empty() { listen(port).await } else { Ok(listeners) }
 }
 
+/// No port is listened on. A port that the service manager has opened all the same answers no one.
+pub(crate) fn none(passed: &[std::net::TcpListener]) -> Vec<TcpListener> {
+    for address in passed.iter().flat_map(std::net::TcpListener::local_addr) {
+        tracing::warn!(%address, "the service manager's socket is not used");
+    }
+    Vec::new()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

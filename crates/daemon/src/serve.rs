@@ -110,7 +110,7 @@ impl Daemon {
             Some(port) => proxy_port::adopt(port, passed)
                 .await
                 .map_err(|source| DaemonError::Port { port, source })?,
-            None => Vec::new(),
+            None => proxy_port::none(&passed),
         };
         let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
             Ok(Err(error)) if error.is_lasting() => return Err(DaemonError::Refused(error)),

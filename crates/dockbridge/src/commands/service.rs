@@ -2,7 +2,7 @@
 //! the first client starts the daemon. For macOS and Windows the same command writes files that
 //! start it at login.
 
-mod installed;
+pub mod installed;
 mod launchd;
 mod logon_task;
 mod manager;
@@ -14,16 +14,13 @@ use std::path::PathBuf;
 
 use platform::local_socket;
 
-pub use self::installed::Units;
+use self::installed::Units;
 use self::manager::Unit;
 use self::recipe::{Recipe, unseen_variables};
 use crate::failure::{Failure, Outcome};
 use crate::output::{complain, say};
 use crate::paths::{unwritable, write_private};
 use crate::resolved::{GlobalArgs, Resolved};
-
-/// Set by the unit: its name.
-pub const UNIT_VARIABLE: &str = "DOCKBRIDGE_SERVICE";
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -48,10 +45,12 @@ enum System {
 
 impl System {
     fn here() -> Self {
-        match () {
-            () if cfg!(target_os = "macos") => Self::Launchd,
-            () if cfg!(windows) => Self::TaskScheduler,
-            () => Self::Systemd,
+        if cfg!(target_os = "macos") {
+            Self::Launchd
+        } else if cfg!(windows) {
+            Self::TaskScheduler
+        } else {
+            Self::Systemd
         }
     }
 }
@@ -97,7 +96,7 @@ async fn install(global: &GlobalArgs) -> Outcome {
         is_free(&resolved).await?;
     }
     if manager::show(unit).await?.is_active() {
-        units.end(&resolved.socket).await?;
+        units.end().await?;
     }
     // A port that the settings do not have any more has no unit any more.
     units.remove()?;
@@ -169,7 +168,7 @@ async fn remove(global: &GlobalArgs) -> Outcome {
             if is_own && let Ok(status) = resolved.daemon().status().await {
                 super::stop::end_daemon(&resolved, &status, false).await?;
             }
-            units.end(&resolved.socket).await?;
+            units.end().await?;
             units.remove()?;
             manager::run(&["daemon-reload"]).await?;
         }
@@ -282,7 +281,7 @@ fn print(status: &ServiceStatus, json: bool) -> Outcome {
 fn lines(status: &ServiceStatus) -> Vec<String> {
     if !status.installed {
         return vec![format!(
-            "No service is installed for the profile {}: `dockbridge service install` installs one.",
+            "No service of the profile {} is installed: `dockbridge service install` does that.",
             status.profile
         )];
     }

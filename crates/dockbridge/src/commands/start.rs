@@ -13,7 +13,7 @@ use machine::{Host, Provider};
 use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
 
-use super::service::{UNIT_VARIABLE, Units};
+use super::service::installed::Units;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
 use crate::paths::{make_private_directory, unwritable};
@@ -24,6 +24,8 @@ use crate::ssh_config::Destination;
 
 /// Set for the process that `--detach` starts: the path of its log file.
 const DETACHED: &str = "DOCKBRIDGE_DETACHED";
+/// Set by the unit of a service: the unit's name.
+const SERVICE: &str = "DOCKBRIDGE_SERVICE";
 /// A daemon is ready in well under a second, or never.
 const LONGEST_START: Duration = Duration::from_secs(10);
 
@@ -69,7 +71,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if std::env::var_os(DETACHED).is_some() {
         platform::detach::in_child();
     }
-    let unit = std::env::var(UNIT_VARIABLE).ok().filter(|unit| !unit.is_empty());
+    let unit = std::env::var(SERVICE).ok().filter(|unit| !unit.is_empty());
     let service = Service::of_this_process(unit).map_err(|error| {
         Failure::new(with_causes(&error))
             .hint("`dockbridge service install` writes the units again")

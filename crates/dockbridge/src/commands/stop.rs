@@ -6,7 +6,7 @@ use api::client::{Client, ClientError};
 use api::{Answer, MachineState, Status};
 use tokio::time::{Instant, sleep};
 
-use super::service::Units;
+use super::service::installed::Units;
 use crate::failure::{Failure, Outcome};
 use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved};
@@ -40,7 +40,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         status => end_daemon(&resolved, &status?, arguments.destroy).await?,
     }
     if let Some(service) = service.filter(|_| has_listened) {
-        service.end(&resolved.socket).await?;
+        service.end().await?;
         say(&format!(
             "The service {} stays stopped until the next login or `dockbridge start`; `dockbridge \
              service remove` removes it.",

@@ -203,7 +203,7 @@ async fn without_a_user_manager_nothing_is_installed() {
     failed.failed(1, &["Error: no systemd user manager answers: ", "Hint: "]);
     assert!(!units(&desk).exists());
     let status = desk.dockbridge(&["service", "status"]).await;
-    status.succeeded().said(&["No service is installed for the profile default"]);
+    status.succeeded().said(&["No service of the profile default is installed"]);
     let status = desk.dockbridge(&["service", "status", "--json"]).await.succeeded().json();
     assert_eq!(status["installed"], false, "{status}");
     let removed = desk.dockbridge(&["service", "remove"]).await;

@@ -92,6 +92,6 @@ fn status_shows_service_sockets_and_log() {
     ");
     let none = ServiceStatus { installed: false, ..status };
     insta::assert_snapshot!(lines(&none).join("\n"), @"
-    No service is installed for the profile default: `dockbridge service install` installs one.
+    No service of the profile default is installed: `dockbridge service install` does that.
     ");
 }

@@ -2,14 +2,13 @@
 //! output.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use api::control_socket;
 use etcetera::BaseStrategy as _;
 use platform::local_socket;
 
 use super::manager;
-use super::units::{Names, UnitFile, listens_at};
+use super::units::{Names, UnitFile, listening_paths};
 use crate::failure::{Failure, Outcome};
 use crate::paths::{unwritable, write_private};
 use crate::resolved::Resolved;
@@ -37,7 +36,8 @@ impl Units {
         }
         let units = Self::of(&resolved.profile.to_string()).ok()?;
         let socket = fs::read_to_string(units.path(&units.names.docker)).ok()?;
-        listens_at(&socket, resolved.socket.to_str()?).then_some(units)
+        let mut paths = listening_paths(&socket);
+        paths.any(|path| Some(path.as_str()) == resolved.socket.to_str()).then_some(units)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -101,7 +101,7 @@ impl Units {
     pub async fn enable(&self) -> Outcome {
         let sockets = self.sockets();
         manager::run(&["daemon-reload"]).await?;
-        manager::run(&[&["enable"], &sockets[..]].concat()).await?;
+        manager::run(&[&["enable"][..], &sockets[..]].concat()).await?;
         self.listen().await
     }
 
@@ -110,8 +110,8 @@ impl Units {
         let sockets = self.sockets();
         // Too many failures in a row would refuse another start. Nothing to reset is an error.
         let all: Vec<&str> = self.all().collect();
-        let _ = manager::run(&[&["reset-failed"], &all[..]].concat()).await;
-        manager::run(&[&["start"], &sockets[..]].concat()).await
+        let _ = manager::run(&[&["reset-failed"][..], &all[..]].concat()).await;
+        manager::run(&[&["start"][..], &sockets[..]].concat()).await
     }
 
     /// Whether the manager listens.
@@ -121,23 +121,21 @@ impl Units {
 
     /// Does not listen any more: no client starts the daemon. One that runs serves on.
     pub async fn stop_listening(&self) -> Outcome {
-        manager::run(&[&["stop"], &self.sockets()[..]].concat()).await
+        manager::run(&[&["stop"][..], &self.sockets()[..]].concat()).await
     }
 
-    /// Waits until the daemon has ended, and ends one that goes on. The sockets' files are removed
-    /// if nothing listens there.
-    pub async fn end(&self, socket: &Path) -> Outcome {
+    /// Waits until the daemon has ended, and ends one that goes on. The sockets' files, which the
+    /// manager leaves, are removed if nothing listens there.
+    pub async fn end(&self) -> Outcome {
         manager::run(&["stop", &self.names.service]).await?;
-        remove_abandoned(socket);
-        Ok(())
-    }
-}
-
-/// The manager leaves the files of its sockets.
-pub fn remove_abandoned(socket: &Path) {
-    for path in [socket.to_owned(), control_socket(socket)] {
-        if local_socket::is_abandoned(&path) {
-            let _ = fs::remove_file(&path);
+        for unit in [&self.names.docker, &self.names.control] {
+            let text = fs::read_to_string(self.path(unit)).unwrap_or_default();
+            for path in listening_paths(&text).map(PathBuf::from) {
+                if local_socket::is_abandoned(&path) {
+                    let _ = fs::remove_file(&path);
+                }
+            }
         }
+        Ok(())
     }
 }

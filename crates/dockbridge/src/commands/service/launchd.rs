@@ -27,7 +27,8 @@ pub fn plist(recipe: &Recipe) -> String {
          \x20 <key>ProgramArguments</key>\n  <array>\n{words}  </array>\n\
          \x20 <key>EnvironmentVariables</key>\n  <dict>\n{variables}  </dict>\n\
          \x20 <key>RunAtLoad</key>\n  <true/>\n\
-         \x20 <key>KeepAlive</key>\n  <dict>\n    <key>SuccessfulExit</key>\n    <false/>\n  </dict>\n\
+         \x20 <key>KeepAlive</key>\n\
+         \x20 <dict>\n    <key>SuccessfulExit</key>\n    <false/>\n  </dict>\n\
          \x20 <key>ProcessType</key>\n  <string>Interactive</string>\n\
          \x20 <key>Umask</key>\n  <integer>63</integer>\n\
          \x20 <key>StandardOutPath</key>\n  <string>{log}</string>\n\

@@ -43,14 +43,15 @@ impl Recipe {
     pub fn of(resolved: &Resolved, global: &GlobalArgs) -> Outcome<Self> {
         let profile = resolved.profile.to_string();
         let socket = word(&resolved.socket)?;
-        let mut arguments =
-            ["start", "--profile", &profile, "--socket", &socket].map(str::to_owned).to_vec();
+        let mut arguments = ["start", "--profile", profile.as_str(), "--socket", socket.as_str()]
+            .map(str::to_owned)
+            .to_vec();
         if let Some(config) = &global.config {
             arguments.extend(["--config".to_owned(), word(&std::path::absolute(config)?)?]);
         }
         let places = PLACES.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
         let places = places.filter(|(_, value)| !value.is_empty()).map(|(name, value)| {
-            Ok((name.to_owned(), word(&std::path::absolute(PathBuf::from(value))?)?))
+            Ok::<_, Failure>((name.to_owned(), word(&std::path::absolute(PathBuf::from(value))?)?))
         });
         Ok(Self {
             program: word(&std::env::current_exe()?)?,

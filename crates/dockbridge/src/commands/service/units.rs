@@ -60,16 +60,16 @@ pub fn files(recipe: &Recipe) -> Vec<UnitFile> {
     [UnitFile { name: names.service, text }].into_iter().chain(sockets).collect()
 }
 
-/// Whether a Docker socket's unit listens at this path.
-pub fn listens_at(unit: &str, socket: &str) -> bool {
-    let line = format!("ListenStream={}", path(socket));
-    unit.lines().any(|found| found == line)
+/// Where a socket unit listens.
+pub fn listening_paths(unit: &str) -> impl Iterator<Item = String> {
+    let values = unit.lines().filter_map(|line| line.strip_prefix("ListenStream="));
+    values.map(|value| value.replace("%%", "%"))
 }
 
 /// `WatchdogSec` is more than twice the longest step of the supervisor (heartbeat, report and list
-/// of containers, 10 s each). A failure that dockbridge itself reports has exit code 1 or 2, and the
-/// next client brings the next start. `UMask` and `LimitCORE` protect the token; stricter options
-/// take the right to change users from `ssh`, proxies and `hetzner.token_command`.
+/// of containers, 10 s each). A failure that dockbridge itself reports has exit code 1 or 2, and
+/// the next client brings the next start. `UMask` and `LimitCORE` protect the token; stricter
+/// options take the right to change users from `ssh`, proxies and `hetzner.token_command`.
 fn service(recipe: &Recipe, sockets: &[UnitFile]) -> String {
     let words = recipe.arguments.iter().map(|argument| quoted(argument));
     let command: Vec<String> = [quoted(&recipe.program)].into_iter().chain(words).collect();
