@@ -319,3 +319,15 @@ impl Serving {
         let _ = self.control.await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "a bug of the supervisor")]
+    async fn panic_of_the_supervisor_is_the_daemons() {
+        resume_panic(tokio::spawn(async {}).await);
+        resume_panic(tokio::spawn(async { panic!("a bug of the supervisor") }).await);
+    }
+}

@@ -193,3 +193,37 @@ impl Inbox {
         self.pending.take()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::super::probe::probe;
+    use super::*;
+
+    /// Longer than anything here takes, and shorter than a watchdog.
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn probe_is_answered_wherever_the_supervisor_waits_and_nowhere_else() {
+        let (_wanted, requests) = watch::channel(0);
+        let (_commands, received) = mpsc::channel(1);
+        let (mut probe, answers) = probe();
+        let mut inbox = Inbox::new(requests, received, answers);
+        assert!(timeout(LONG, probe.answered()).await.is_err(), "it does something else");
+        for matter in [true, false] {
+            tokio::select! {
+                answered = timeout(LONG, probe.answered()) => assert_eq!(answered, Ok(true)),
+                () = inbox.request(matter) => panic!("no request has come"),
+            }
+        }
+        tokio::select! {
+            answered = timeout(LONG, probe.answered()) => assert_eq!(answered, Ok(true)),
+            _ = inbox.next() => panic!("nothing has arrived"),
+        }
+        drop(inbox);
+        assert!(!probe.answered().await, "it has ended");
+    }
+}

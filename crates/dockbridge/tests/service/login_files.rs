@@ -18,7 +18,7 @@ fn recipe() -> Recipe {
     }
 }
 
-/// Reads a file by Python's parsers, which are others than ours; `None` without Python.
+/// Reads a file by Python's parsers; `None` without Python.
 fn read_by_python(script: &str, content: &[u8]) -> Option<String> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
