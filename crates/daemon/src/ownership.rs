@@ -170,7 +170,8 @@ impl Ownership {
             return Err(OwnershipError::Elsewhere { passed, socket });
         }
         let mode = fs::symlink_metadata(path).map_err(fail)?.permissions().mode();
-        if mode & 0o077 != 0 {
+        // The right to write is the right to connect.
+        if mode & 0o022 != 0 {
             return Err(OwnershipError::Exposed { socket: path.to_owned() });
         }
         UnixListener::from_std(listener).map_err(fail)

@@ -1,6 +1,7 @@
 //! The daemon at sockets that a service manager passes, the notices that it sends, and the command
 //! `service` where no manager runs.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram as Sender;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -20,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 /// Has `systemd-socket-activate` listen at the default socket and its control socket, for a daemon
 /// that the first client starts. `None`, with the test passed over, without that program.
-async fn activate(desk: &Desk, umask: &str, options: &[&str]) -> Option<Child> {
+async fn activate(desk: &Desk, options: &[&str]) -> Option<Child> {
     let has_program = std::process::Command::new("systemd-socket-activate")
         .arg("--version")
         .stdout(Stdio::null())
@@ -31,8 +32,10 @@ async fn activate(desk: &Desk, umask: &str, options: &[&str]) -> Option<Child> {
     }
     let sockets = [desk.socket(), control_socket(&desk.socket())];
     std::fs::create_dir_all(desk.socket().parent().unwrap()).unwrap();
-    let mut command = desk.command("sh");
-    command.args(["-c", "umask \"$0\"; exec systemd-socket-activate \"$@\"", umask]).args(options);
+    // Those of an earlier process.
+    sockets.iter().for_each(|socket| drop(std::fs::remove_file(socket)));
+    let mut command = desk.command("systemd-socket-activate");
+    command.args(options);
     for socket in &sockets {
         command.arg("--listen").arg(socket);
     }
@@ -56,7 +59,7 @@ async fn ended(child: Child) -> (Option<i32>, String) {
 async fn first_client_starts_the_daemon_at_sockets_that_stay() {
     let mut desk = Desk::new().await;
     desk.set("DOCKBRIDGE_SERVICE", "dockbridge.service");
-    let Some(child) = activate(&desk, "077", &["--fdname=docker:control"]).await else { return };
+    let Some(child) = activate(&desk, &["--fdname=docker:control"]).await else { return };
     let status = Client::of(&desk.socket()).status().await.unwrap();
     assert_eq!(Some(status.process), child.id());
     assert_eq!(status.service.as_deref(), Some("dockbridge.service"));
@@ -69,13 +72,10 @@ async fn first_client_starts_the_daemon_at_sockets_that_stay() {
         .await
         .failed(1, &["so --host has no effect", "`dockbridge service remove`"]);
     let mut docker = UnixStream::connect(desk.socket()).await.unwrap();
-    docker
-        .write_all(b"GET /nothing HTTP/1.1\r\nHost: d\r\nOrigin: http://a.b\r\n\r\n")
-        .await
-        .unwrap();
-    let mut answer = [0; 9];
+    docker.write_all(b"nonsense\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
     timeout(LONGEST, docker.read_exact(&mut answer)).await.expect("an answer").unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 ");
+    assert_eq!(&answer, b"HTTP/1.1 400");
     drop(docker);
     desk.dockbridge(&["stop"]).await.succeeded().said(&["Stopped the daemon."]);
     let (code, said) = ended(child).await;
@@ -92,7 +92,7 @@ async fn client_of_a_daemon_that_cannot_start_gets_the_reason() {
     let mut desk = Desk::new().await;
     desk.unset("HCLOUD_TOKEN");
     let options = ["--fdname=docker:control"];
-    let Some(child) = activate(&desk, "077", &options).await else { return };
+    let Some(child) = activate(&desk, &options).await else { return };
     let client = Client::of(&desk.socket());
     let Err(ClientError::Refused(error)) = client.status().await else { panic!("a refusal") };
     assert_eq!(error.message, "no Hetzner API token is configured");
@@ -100,7 +100,7 @@ async fn client_of_a_daemon_that_cannot_start_gets_the_reason() {
     let (code, said) = ended(child).await;
     assert_eq!(code, Some(1), "{said}");
     if has_docker() {
-        let Some(child) = activate(&desk, "077", &options).await else { return };
+        let Some(child) = activate(&desk, &options).await else { return };
         let ran = desk.docker(&["ps"]).await.unwrap();
         ran.failed_with(
             "Error response from daemon: no Hetzner API token is configured; create one",
@@ -112,7 +112,7 @@ async fn client_of_a_daemon_that_cannot_start_gets_the_reason() {
 #[tokio::test]
 async fn sockets_of_other_names_and_kinds_are_refused_with_a_reason() {
     let desk = Desk::new().await;
-    let Some(child) = activate(&desk, "077", &["--fdname=one:two"]).await else { return };
+    let Some(child) = activate(&desk, &["--fdname=one:two"]).await else { return };
     drop(UnixStream::connect(desk.socket()).await.unwrap());
     let (code, said) = ended(child).await;
     assert_eq!(code, Some(1), "{said}");
@@ -120,7 +120,7 @@ async fn sockets_of_other_names_and_kinds_are_refused_with_a_reason() {
     assert!(said.contains("Hint: `dockbridge service install`"), "{said}");
 
     let options = ["--datagram", "--fdname=docker:control"];
-    let Some(child) = activate(&desk, "077", &options).await else { return };
+    let Some(child) = activate(&desk, &options).await else { return };
     Sender::unbound().unwrap().send_to(b"x", desk.socket()).unwrap();
     let (code, said) = ended(child).await;
     assert_eq!(code, Some(1), "{said}");
@@ -131,7 +131,9 @@ async fn sockets_of_other_names_and_kinds_are_refused_with_a_reason() {
 async fn socket_that_other_users_may_open_is_refused() {
     let desk = Desk::new().await;
     let options = ["--fdname=docker:control"];
-    let Some(child) = activate(&desk, "000", &options).await else { return };
+    let Some(child) = activate(&desk, &options).await else { return };
+    let open = std::fs::Permissions::from_mode(0o622);
+    std::fs::set_permissions(desk.socket(), open).unwrap();
     let Err(ClientError::Refused(error)) = Client::of(&desk.socket()).status().await else {
         panic!("a refusal")
     };
