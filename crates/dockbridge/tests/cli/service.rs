@@ -1,6 +1,7 @@
 //! The daemon at sockets that a service manager passes, the notices that it sends, and the command
 //! `service` where no manager runs.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram as Sender;
 use std::path::PathBuf;
@@ -19,49 +20,56 @@ use crate::rig::{Desk, has_docker};
 /// Ceiling for whatever is waited for.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Has `systemd-socket-activate` listen at the default socket and its control socket, for a daemon
-/// that the first client starts. `None`, with the test passed over, without that program.
-async fn activate(desk: &Desk, options: &[&str]) -> Option<Child> {
-    let has_program = std::process::Command::new("systemd-socket-activate")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
-    if has_program.is_err() {
-        testkit::passed_over!("no systemd-socket-activate");
-        return None;
-    }
-    let sockets = [desk.socket(), control_socket(&desk.socket())];
-    std::fs::create_dir_all(desk.socket().parent().unwrap()).unwrap();
-    // Those of an earlier process.
-    sockets.iter().for_each(|socket| drop(std::fs::remove_file(socket)));
-    let mut command = desk.command("systemd-socket-activate");
-    command.args(options);
-    for socket in &sockets {
-        command.arg("--listen").arg(socket);
-    }
-    for name in desk.environment.keys() {
-        command.arg("--setenv").arg(name);
-    }
-    command.arg(env!("CARGO_BIN_EXE_dockbridge")).arg("start");
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let listens = async || sockets.iter().all(|socket| socket.exists());
-    testkit::eventually("it listens", LONGEST, listens, async || String::new()).await;
-    Some(child)
+/// A daemon that the first client starts.
+struct Waiting {
+    child: Child,
+    log: PathBuf,
 }
 
-/// The exit code and standard error of a process that ends.
-async fn ended(child: Child) -> (Option<i32>, String) {
-    let output = timeout(LONGEST, child.wait_with_output()).await.expect("it ends").unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+impl Waiting {
+    /// Has `systemd-socket-activate` listen at the default socket and its control socket. `None`,
+    /// with the test passed over, without that program.
+    async fn listen(desk: &Desk, options: &[&str]) -> Option<Self> {
+        let log = desk.path("activation.log");
+        let sockets = [desk.socket(), control_socket(&desk.socket())];
+        std::fs::create_dir_all(desk.socket().parent().unwrap()).unwrap();
+        let mut command = desk.command("systemd-socket-activate");
+        command.args(options);
+        for socket in sockets {
+            command.arg("--listen").arg(socket);
+        }
+        for name in desk.environment.keys() {
+            command.arg("--setenv").arg(name);
+        }
+        command.arg(env!("CARGO_BIN_EXE_dockbridge")).arg("start").stdout(Stdio::null());
+        let Ok(child) = command.stderr(File::create(&log).unwrap()).spawn() else {
+            testkit::passed_over!("no systemd-socket-activate");
+            return None;
+        };
+        let waiting = Self { child, log };
+        let listens = async || waiting.said().contains("control as 4.");
+        testkit::eventually("it listens", LONGEST, listens, async || waiting.said()).await;
+        Some(waiting)
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The exit code and standard error, when the daemon has ended.
+    async fn ended(mut self) -> (Option<i32>, String) {
+        let status = timeout(LONGEST, self.child.wait()).await.expect("it ends").unwrap();
+        (status.code(), self.said())
+    }
 }
 
 #[tokio::test]
 async fn first_client_starts_the_daemon_at_sockets_that_stay() {
     let mut desk = Desk::new().await;
     desk.set("DOCKBRIDGE_SERVICE", "dockbridge.service");
-    let Some(child) = activate(&desk, &["--fdname=docker:control"]).await else { return };
+    let Some(waiting) = Waiting::listen(&desk, &["--fdname=docker:control"]).await else { return };
     let status = Client::of(&desk.socket()).status().await.unwrap();
-    assert_eq!(Some(status.process), child.id());
+    assert_eq!(Some(status.process), waiting.child.id());
     assert_eq!(status.service.as_deref(), Some("dockbridge.service"));
     desk.unset("DOCKBRIDGE_SERVICE");
     let printed = desk.dockbridge(&["status"]).await;
@@ -78,7 +86,7 @@ async fn first_client_starts_the_daemon_at_sockets_that_stay() {
     assert_eq!(&answer, b"HTTP/1.1 400");
     drop(docker);
     desk.dockbridge(&["stop"]).await.succeeded().said(&["Stopped the daemon."]);
-    let (code, said) = ended(child).await;
+    let (code, said) = waiting.ended().await;
     assert_eq!(code, Some(0), "{said}");
     assert!(desk.socket().exists(), "the file belongs to the service manager");
     assert!(control_socket(&desk.socket()).exists());
@@ -92,37 +100,37 @@ async fn client_of_a_daemon_that_cannot_start_gets_the_reason() {
     let mut desk = Desk::new().await;
     desk.unset("HCLOUD_TOKEN");
     let options = ["--fdname=docker:control"];
-    let Some(child) = activate(&desk, &options).await else { return };
+    let Some(waiting) = Waiting::listen(&desk, &options).await else { return };
     let client = Client::of(&desk.socket());
     let Err(ClientError::Refused(error)) = client.status().await else { panic!("a refusal") };
     assert_eq!(error.message, "no Hetzner API token is configured");
     assert!(error.hints[0].contains("run `dockbridge init`"), "{error:?}");
-    let (code, said) = ended(child).await;
+    let (code, said) = waiting.ended().await;
     assert_eq!(code, Some(1), "{said}");
     if has_docker() {
-        let Some(child) = activate(&desk, &options).await else { return };
+        let Some(waiting) = Waiting::listen(&desk, &options).await else { return };
         let ran = desk.docker(&["ps"]).await.unwrap();
         ran.failed_with(
             "Error response from daemon: no Hetzner API token is configured; create one",
         );
-        assert_eq!(ended(child).await.0, Some(1));
+        assert_eq!(waiting.ended().await.0, Some(1));
     }
 }
 
 #[tokio::test]
 async fn sockets_of_other_names_and_kinds_are_refused_with_a_reason() {
     let desk = Desk::new().await;
-    let Some(child) = activate(&desk, &["--fdname=one:two"]).await else { return };
+    let Some(waiting) = Waiting::listen(&desk, &["--fdname=one:two"]).await else { return };
     drop(UnixStream::connect(desk.socket()).await.unwrap());
-    let (code, said) = ended(child).await;
+    let (code, said) = waiting.ended().await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("passed a socket with the name `one`, which is not known"), "{said}");
     assert!(said.contains("Hint: `dockbridge service install`"), "{said}");
 
     let options = ["--datagram", "--fdname=docker:control"];
-    let Some(child) = activate(&desk, &options).await else { return };
+    let Some(waiting) = Waiting::listen(&desk, &options).await else { return };
     Sender::unbound().unwrap().send_to(b"x", desk.socket()).unwrap();
-    let (code, said) = ended(child).await;
+    let (code, said) = waiting.ended().await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("passed `docker`, which is no listening stream socket"), "{said}");
 }
@@ -131,14 +139,14 @@ async fn sockets_of_other_names_and_kinds_are_refused_with_a_reason() {
 async fn socket_that_other_users_may_open_is_refused() {
     let desk = Desk::new().await;
     let options = ["--fdname=docker:control"];
-    let Some(child) = activate(&desk, &options).await else { return };
+    let Some(waiting) = Waiting::listen(&desk, &options).await else { return };
     let open = std::fs::Permissions::from_mode(0o622);
     std::fs::set_permissions(desk.socket(), open).unwrap();
     let Err(ClientError::Refused(error)) = Client::of(&desk.socket()).status().await else {
         panic!("a refusal")
     };
     assert!(error.message.contains("lets other users connect to it"), "{error:?}");
-    assert_eq!(ended(child).await.0, Some(1));
+    assert_eq!(waiting.ended().await.0, Some(1));
 }
 
 #[tokio::test]
