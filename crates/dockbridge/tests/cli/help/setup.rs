@@ -177,9 +177,9 @@ fn service_status() {
     Usage: dockbridge service status [OPTIONS]
 
     Options:
+          --json            Print JSON
           --profile <NAME>  Profile: it has its own sockets, machine and volume
                             [env: DOCKBRIDGE_PROFILE=] [default: default]
-          --json            Print JSON
           --config <FILE>   Settings file, instead of the one in the configuration
                             directory [env: DOCKBRIDGE_CONFIG=]
           --socket <PATH>   Docker socket, instead of the profile's default
