@@ -270,6 +270,14 @@ codes! {
         "The TCP port of the daemon is in use",
         "Another program listens on it.",
         "Choose another port.";
+    ServiceManagerSilent = "service_manager_silent", Daemon, false,
+        "The service manager does not answer",
+        "systemd does not run for this user, or the login session does not reach it.",
+        "Log in as the user itself, or run the daemon without a service.";
+    ServiceFailed = "service_failed", Daemon, false,
+        "The service cannot be used",
+        "Its units do not fit this dockbridge, or the service manager refused them.",
+        "Read the message; install the service again.";
     PinNotWritten = "pin_not_written", Daemon, false,
         "The pin cannot be written",
         "The directory of the profile cannot be written to, or the disk is full.",

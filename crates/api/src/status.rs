@@ -42,6 +42,9 @@ pub struct Status {
     pub proxy_port: Option<NonZeroU16>,
     /// The daemon's process.
     pub process: u32,
+    /// The service manager's unit that runs the daemon; `None` for a daemon that a user started.
+    #[serde(default)]
+    pub service: Option<String>,
     /// The state of the machine.
     pub state: MachineState,
     /// Why, if there is something to say.

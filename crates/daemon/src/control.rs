@@ -40,6 +40,7 @@ pub(crate) struct Control {
     pub(crate) profile: String,
     pub(crate) socket: PathBuf,
     pub(crate) proxy_port: Option<NonZeroU16>,
+    pub(crate) service: Option<String>,
     pub(crate) state: watch::Receiver<DaemonState>,
     pub(crate) activity: Activity,
     pub(crate) policy: Policy,
@@ -93,6 +94,7 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     let socket = (control.socket.clone(), control.proxy_port);
     let mut status =
         status_of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
+    status.service.clone_from(&control.service);
     status.why.warnings = control.health.warnings(moment, Timestamp::now());
     Json(status)
 }

@@ -1,6 +1,6 @@
 //! One daemon for one Docker socket. A kernel lock says which daemon owns it, so that a killed
 //! daemon never blocks the next one; the socket file of a dead daemon is replaced, any other file
-//! in its place is left alone.
+//! in its place is left alone. A socket that a service manager passes is served and never removed.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -55,6 +55,23 @@ pub enum OwnershipError {
         socket.display(), socket.as_os_str().len(), CONTROL_SUFFIX.len()
     )]
     TooLong {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The service manager listens at another path.
+    #[error(
+        "the service manager passed the socket {}, and {} is to be served",
+        passed.display(), socket.display()
+    )]
+    Elsewhere {
+        /// The path of the service manager's socket.
+        passed: PathBuf,
+        /// The socket to serve.
+        socket: PathBuf,
+    },
+    /// Other users may connect to the service manager's socket.
+    #[error("the service manager made {}, and lets other users connect to it", socket.display())]
+    Exposed {
         /// The socket.
         socket: PathBuf,
     },
@@ -125,6 +142,40 @@ impl Ownership {
         self.made.push(path.to_owned());
         Ok(listener)
     }
+
+    /// Listens at a path by the service manager's socket, or as by [`Self::listen`].
+    pub fn serve(
+        &mut self,
+        path: &Path,
+        passed: Option<std::os::unix::net::UnixListener>,
+    ) -> Result<UnixListener, OwnershipError> {
+        match passed {
+            Some(passed) => self.adopt(path, passed),
+            None => self.listen(path),
+        }
+    }
+
+    /// Listens on a socket that the service manager made at the path. Its file stays at the end:
+    /// the service manager goes on listening there.
+    pub fn adopt(
+        &self,
+        path: &Path,
+        listener: std::os::unix::net::UnixListener,
+    ) -> Result<UnixListener, OwnershipError> {
+        let fail = |source| OwnershipError::Io { path: path.to_owned(), source };
+        let address = listener.local_addr().map_err(fail)?;
+        let passed = address.as_pathname().unwrap_or(Path::new(""));
+        if passed != path {
+            let (passed, socket) = (passed.to_owned(), path.to_owned());
+            return Err(OwnershipError::Elsewhere { passed, socket });
+        }
+        let mode = fs::symlink_metadata(path).map_err(fail)?.permissions().mode();
+        // The right to write is the right to connect.
+        if mode & 0o022 != 0 {
+            return Err(OwnershipError::Exposed { socket: path.to_owned() });
+        }
+        UnixListener::from_std(listener).map_err(fail)
+    }
 }
 
 impl Drop for Ownership {
@@ -173,6 +224,29 @@ mod tests {
             matches!(&second, OwnershipError::Served { process, .. } if *process == own),
             "{second}"
         );
+    }
+
+    #[tokio::test]
+    async fn socket_of_the_service_manager_is_served_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (socket, other) = (directory.path().join("s"), directory.path().join("other"));
+        let bind = |path: &Path, mode| {
+            let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            listener
+        };
+        let (passed, elsewhere) = (bind(&socket, 0o600), bind(&other, 0o600));
+        let ownership = Ownership::take(&socket).unwrap();
+        let refused = ownership.adopt(&socket, elsewhere).unwrap_err();
+        assert!(matches!(refused, OwnershipError::Elsewhere { .. }), "{refused}");
+        let listener = ownership.adopt(&socket, passed.try_clone().unwrap()).unwrap();
+        drop((listener, ownership));
+        assert!(socket.exists(), "the service manager's file stays");
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o660)).unwrap();
+        let ownership = Ownership::take(&socket).unwrap();
+        let refused = ownership.adopt(&socket, passed).unwrap_err();
+        assert!(matches!(refused, OwnershipError::Exposed { .. }), "{refused}");
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use machine::{Lease, MachineError, Provider, Summary};
 use ports::Ports;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
@@ -30,10 +30,11 @@ use crate::ledger::Accounts;
 use crate::ownership::{Ownership, OwnershipError};
 use crate::pin::PinFile;
 use crate::proxy_port;
+use crate::service::{self, Service};
 use crate::session_events;
 use crate::state::{DaemonState, MachineState};
 use crate::supervisor::{
-    Beginning, Command, Inbox, Parts, Records, Recovery, Settings, Supervisor,
+    Beginning, Command, Inbox, Parts, Records, Recovery, Settings, Supervisor, probe,
 };
 
 /// The cloud is asked once before clients are served; the user waits for it.
@@ -67,6 +68,8 @@ pub struct Options {
     pub ports: Option<ports::Options>,
     /// What the user can do about errors and warnings; it becomes part of their texts.
     pub hints: HintTexts,
+    /// The service manager that runs this daemon.
+    pub service: Service,
 }
 
 /// Why a daemon does not start.
@@ -112,14 +115,15 @@ pub struct Daemon {
 impl Daemon {
     /// Takes the sockets and asks the cloud once. Clients that connect from now on wait for
     /// [`Daemon::run`]. Nothing is created in the cloud.
-    pub async fn bind(options: Options) -> Result<Self, DaemonError> {
+    pub async fn bind(mut options: Options) -> Result<Self, DaemonError> {
         let mut ownership = Ownership::take(&options.socket)?;
         // Before the cloud is asked: a port that is taken fails at once.
+        let passed = std::mem::take(&mut options.service.tcp);
         let proxies = match options.proxy_port {
-            Some(port) => proxy_port::listen(port)
+            Some(port) => proxy_port::adopt(port, passed)
                 .await
                 .map_err(|source| DaemonError::Port { port, source })?,
-            None => Vec::new(),
+            None => proxy_port::none(&passed),
         };
         let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
             Ok(Err(error)) if error.is_lasting() => return Err(DaemonError::Refused(error)),
@@ -127,8 +131,10 @@ impl Daemon {
             Ok(Err(error)) => Err(FirstLookError::Failed(error)),
             Err(_) => Err(FirstLookError::TimedOut),
         };
-        let docker = ownership.listen(&options.socket)?;
-        let control = ownership.listen(&control_socket(&options.socket))?;
+        let docker = options.service.docker.take();
+        let docker = ownership.serve(&options.socket, docker)?;
+        let control = options.service.control.take();
+        let control = ownership.serve(&control_socket(&options.socket), control)?;
         Ok(Self { options, ownership, docker, proxies, control, found })
     }
 
@@ -177,6 +183,7 @@ impl Daemon {
             options.state.clone(),
             hints.clone(),
         )));
+        let (probe, answers) = probe();
         let supervisor = Supervisor {
             settings: Settings {
                 policy: options.policy.clone(),
@@ -195,14 +202,15 @@ impl Daemon {
             records: Records { accounts, last },
             recovery,
             state,
-            inbox: Inbox::new(requests, received),
+            inbox: Inbox::new(requests, received, answers),
         };
         let supervised = tokio::spawn(supervisor.run(beginning));
         let router = control::router(Control {
             profile: options.profile,
             socket: options.socket,
             proxy_port: options.proxy_port,
-            state: watched,
+            service: options.service.unit().map(str::to_owned),
+            state: watched.clone(),
             activity: activity.clone(),
             policy: options.policy.clone(),
             clock,
@@ -217,9 +225,13 @@ impl Daemon {
             AbortOnDropHandle::new(tokio::spawn(events))
         });
         let serving = Serving::start(&gateway, docker, proxies, control, router);
-        supervised_until(supervised, shutdown, &commands).await;
+        let reporting = service::report(watched, probe, shutdown.clone());
+        let reporting = AbortOnDropHandle::new(tokio::spawn(reporting));
+        let supervised = supervised_until(supervised, shutdown, &commands).await;
         drop(heeding);
         serving.end(ports, ownership).await;
+        drop(reporting);
+        resume_panic(supervised);
     }
 }
 
@@ -256,19 +268,26 @@ fn ended_meanwhile(last: &LastKnown) -> String {
     format!("the machine, which answered {age} s ago, ended while no dockbridge daemon ran")
 }
 
-/// Until the supervisor ends by itself, or `shutdown` orders it to.
+/// Until the supervisor ends by itself, or `shutdown` orders it to. It fails if that panicked.
 async fn supervised_until(
     mut supervised: JoinHandle<()>,
     shutdown: CancellationToken,
     commands: &mpsc::Sender<Command>,
-) {
+) -> Result<(), JoinError> {
     tokio::select! {
         () = shutdown.cancelled() => {
             // A full queue holds an order to stop already.
             let _ = commands.try_send(Command::Stop(None));
-            let _ = supervised.await;
+            supervised.await
         }
-        _ = &mut supervised => {}
+        ended = &mut supervised => ended,
+    }
+}
+
+/// The exit code has to show a bug of the supervisor, or a service manager starts no other daemon.
+fn resume_panic(supervised: Result<(), JoinError>) {
+    if let Some(panic) = supervised.err().and_then(|error| error.try_into_panic().ok()) {
+        std::panic::resume_unwind(panic);
     }
 }
 
@@ -315,5 +334,17 @@ impl Serving {
         drop(ownership);
         self.control_ending.cancel();
         let _ = self.control.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "a bug of the supervisor")]
+    async fn panic_of_the_supervisor_is_the_daemons() {
+        resume_panic(tokio::spawn(async {}).await);
+        resume_panic(tokio::spawn(async { panic!("a bug of the supervisor") }).await);
     }
 }

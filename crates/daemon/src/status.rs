@@ -33,6 +33,7 @@ pub(crate) fn status_of(
         socket,
         proxy_port,
         process: std::process::id(),
+        service: None,
         state: now.machine.kind(),
         reason: reason(&now.machine),
         error: match &now.machine {

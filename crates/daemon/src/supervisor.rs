@@ -6,6 +6,7 @@ mod ended;
 mod heartbeat;
 mod inbox;
 mod keep;
+mod probe;
 mod reconnect;
 mod recovery;
 mod release;
@@ -28,6 +29,7 @@ use tokio::time::sleep;
 
 pub(crate) use self::inbox::{Command, DestroyOrder, Inbox};
 use self::inbox::{Pending, Release};
+pub(crate) use self::probe::{Probe, probe};
 use self::recovery::REFUSAL_HOLDS;
 pub(crate) use self::recovery::Recovery;
 use self::step::{Action, Intent, Stage};

@@ -14,6 +14,7 @@ mod ports;
 #[cfg(all(test, feature = "local-cloud", target_os = "linux"))]
 mod reference;
 mod server;
+mod service;
 mod start;
 mod status;
 mod stop;
@@ -50,6 +51,9 @@ pub enum Command {
     Audit(audit::Args),
     /// Stop the daemon; the machine runs on until its lease ends
     Stop(stop::Args),
+    /// Install, remove or show the service that runs the daemon
+    #[command(subcommand)]
+    Service(service::Command),
     /// Create the machine now, or connect to it
     Wake,
     /// Show published ports and their traffic; add or remove forwards
@@ -92,6 +96,7 @@ impl Command {
             Command::Server(server::Command::Status { json } | server::Command::List { json }) => {
                 *json
             }
+            Command::Service(service::Command::Status { json }) => *json,
             Command::Volume(volume::Command::List { json }) => *json,
             Command::Image(image::Command::List { json, .. }) => *json,
             _ => false,
@@ -110,6 +115,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Cost(arguments) => cost::run(arguments, global).await,
         Command::Audit(arguments) => audit::run(arguments, global),
         Command::Stop(arguments) => stop::run(arguments, global).await,
+        Command::Service(command) => service::run(command, global).await,
         Command::Wake => wake::run(global).await,
         Command::Ports(arguments) => ports::run(arguments, global).await,
         Command::Server(command) => server::run(command, global).await,

@@ -73,6 +73,11 @@ impl Failure {
         &self.error.message
     }
 
+    /// The error, as programs get it.
+    pub fn error(&self) -> &api::Error {
+        &self.error
+    }
+
     /// What the user can do.
     pub fn hints(&self) -> &[String] {
         &self.error.hints
@@ -274,6 +279,9 @@ impl From<daemon::DaemonError> for Failure {
                 "choose a shorter path with `--socket PATH` or `docker.socket_path`, such as \
                     /tmp/docker.sock",
             ),
+            DaemonError::Socket(
+                OwnershipError::Elsewhere { .. } | OwnershipError::Exposed { .. },
+            ) => failure.hint("`dockbridge service install` writes the units again"),
             DaemonError::Socket(OwnershipError::Io { .. }) => {
                 failure.hint("choose a place that you may write to with `--socket PATH`")
             }

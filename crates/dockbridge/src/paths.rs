@@ -107,6 +107,11 @@ pub fn make_private_directory(path: &Path) -> io::Result<()> {
     platform::private_file::create_dir(path)
 }
 
+/// The failure when one of dockbridge's files cannot be removed.
+pub fn unremovable(path: &Path, error: &io::Error) -> Failure {
+    Failure::of_code(Code::FileNotWritten, format!("cannot remove {}: {error}", path.display()))
+}
+
 /// The failure when one of dockbridge's files cannot be written.
 pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
     let failure =

@@ -9,5 +9,7 @@ pub mod detach;
 pub mod local_socket;
 pub mod memory;
 pub mod private_file;
+#[cfg(all(unix, feature = "service"))]
+pub mod service;
 #[cfg(feature = "session")]
 pub mod session;

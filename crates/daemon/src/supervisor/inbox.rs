@@ -7,6 +7,7 @@ use api::{Error, RequestId};
 use machine::{Actor, Consent, Ready, VolumeSummary};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::probe::ProbeAnswers;
 use super::step::Order;
 use crate::connector::Wanted;
 
@@ -110,13 +111,19 @@ pub(super) enum Arrival {
 pub(crate) struct Inbox {
     wanted: watch::Receiver<Wanted>,
     commands: mpsc::Receiver<Command>,
+    /// Answered wherever something else is waited for.
+    probed: ProbeAnswers,
     /// An order that was received and not carried out yet.
     pending: Option<Pending>,
 }
 
 impl Inbox {
-    pub(crate) fn new(wanted: watch::Receiver<Wanted>, commands: mpsc::Receiver<Command>) -> Self {
-        Self { wanted, commands, pending: None }
+    pub(crate) fn new(
+        wanted: watch::Receiver<Wanted>,
+        commands: mpsc::Receiver<Command>,
+        probed: ProbeAnswers,
+    ) -> Self {
+        Self { wanted, commands, probed, pending: None }
     }
 
     /// The number of the attempt that a request waits for.
@@ -131,12 +138,17 @@ impl Inbox {
 
     /// Waits until something arrives.
     pub(super) async fn next(&mut self) -> Arrival {
-        tokio::select! {
-            changed = self.wanted.changed() => match changed {
-                Ok(()) => Arrival::Request,
-                Err(_) => Arrival::Closed,
-            },
-            command = self.commands.recv() => command.map_or(Arrival::Closed, Arrival::Command),
+        loop {
+            tokio::select! {
+                () = self.probed.answer() => {}
+                changed = self.wanted.changed() => return match changed {
+                    Ok(()) => Arrival::Request,
+                    Err(_) => Arrival::Closed,
+                },
+                command = self.commands.recv() => {
+                    return command.map_or(Arrival::Closed, Arrival::Command);
+                }
+            }
         }
     }
 
@@ -158,11 +170,18 @@ impl Inbox {
         None
     }
 
-    /// Waits until another request arrives; never returns when there can be none.
-    pub(super) async fn request(&mut self) {
-        if self.wanted.changed().await.is_err() {
-            // The daemon ends, which comes as a command.
-            std::future::pending::<()>().await;
+    /// Waits until another request arrives, if requests `matter`; never returns when there can be
+    /// none.
+    pub(super) async fn request(&mut self, mut matter: bool) {
+        loop {
+            tokio::select! {
+                () = self.probed.answer() => {}
+                changed = self.wanted.changed(), if matter => match changed {
+                    Ok(()) => return,
+                    // The daemon ends, which comes as a command.
+                    Err(_) => matter = false,
+                },
+            }
         }
     }
 
@@ -177,5 +196,39 @@ impl Inbox {
 
     pub(super) fn take_order(&mut self) -> Option<Pending> {
         self.pending.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::super::probe::probe;
+    use super::*;
+
+    /// Longer than anything here takes, and shorter than a watchdog.
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn probe_is_answered_wherever_the_supervisor_waits_and_nowhere_else() {
+        let (_wanted, requests) = watch::channel(0);
+        let (_commands, received) = mpsc::channel(1);
+        let (mut probe, answers) = probe();
+        let mut inbox = Inbox::new(requests, received, answers);
+        assert!(timeout(LONG, probe.answered()).await.is_err(), "it does something else");
+        for matter in [true, false] {
+            tokio::select! {
+                answered = timeout(LONG, probe.answered()) => assert_eq!(answered, Ok(true)),
+                () = inbox.request(matter) => panic!("no request has come"),
+            }
+        }
+        tokio::select! {
+            answered = timeout(LONG, probe.answered()) => assert_eq!(answered, Ok(true)),
+            _ = inbox.next() => panic!("nothing has arrived"),
+        }
+        drop(inbox);
+        assert!(!probe.answered().await, "it has ended");
     }
 }

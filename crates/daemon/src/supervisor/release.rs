@@ -59,7 +59,7 @@ impl Supervisor {
             }
             tokio::select! {
                 destroyed = &mut destroying => return destroyed,
-                () = self.inbox.request(), if is_ordered => {}
+                () = self.inbox.request(is_ordered) => {}
             }
         }
     }

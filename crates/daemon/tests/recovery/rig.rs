@@ -65,6 +65,7 @@ impl Stage {
             state: directory.path().join("state"),
             ports: None,
             hints: dockbridge_daemon::HintTexts { error: |_| None, warning: |_| Vec::new() },
+            service: dockbridge_daemon::Service::default(),
         };
         let ending = CancellationToken::new();
         let daemon = Daemon::bind(options).await.unwrap();

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::Code;
-use daemon::{Daemon, HintTexts, Options};
+use api::client::ClientError;
+use daemon::{Daemon, HintTexts, Options, Service};
 use machine::{Host, Provider};
 use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
 
-use crate::failure::{Failure, Outcome};
+use super::service::installed::Units;
+use crate::failure::{Failure, Outcome, with_causes};
 use crate::hints::{hint, warning_hints, warning_now};
 use crate::output::say;
 use crate::paths::{make_private_directory, unwritable};
@@ -24,6 +26,8 @@ use crate::ssh_config::Destination;
 
 /// Set for the process that `--detach` starts: the path of its log file.
 const DETACHED: &str = "DOCKBRIDGE_DETACHED";
+/// Set by the unit of a service: the unit's name.
+const SERVICE: &str = "DOCKBRIDGE_SERVICE";
 /// A daemon is ready in well under a second, or never.
 const LONGEST_START: Duration = Duration::from_secs(10);
 
@@ -69,27 +73,65 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if std::env::var_os(DETACHED).is_some() {
         platform::detach::in_child();
     }
+    let unit = std::env::var(SERVICE).ok().filter(|unit| !unit.is_empty());
+    let service = Service::of_this_process(unit).map_err(|error| {
+        Failure::bare(Code::ServiceFailed, with_causes(&error))
+            .hint("`dockbridge service install` writes the units again")
+    })?;
+    // Clients whose requests started this process wait for an answer, also for that of a failure.
+    let refusal = service.refusal();
+    let daemon = match bind(&arguments, global, service).await {
+        Ok(Some(daemon)) => daemon,
+        Ok(None) => return Ok(()),
+        Err(failure) => {
+            refusal.answer(failure.error().clone()).await;
+            return Err(failure);
+        }
+    };
+    // The sockets are the daemon's alone: at its end no other owner keeps them open.
+    drop(refusal);
+    daemon.run(end_of_process()?).await;
+    Ok(())
+}
+
+/// A daemon that owns its sockets; `None` if another process serves for this command.
+async fn bind(arguments: &Args, global: &GlobalArgs, service: Service) -> Outcome<Option<Daemon>> {
     let resolved = Resolved::load(global)?;
     // Arguments that contradict each other are refused even if a daemon already runs.
-    let host = host(&arguments, &resolved.settings)?;
-    if is_running(&arguments, &resolved).await? {
-        return Ok(());
+    let host = host(arguments, &resolved.settings)?;
+    // At sockets that were passed, this process would ask itself.
+    if !service.has_sockets() {
+        if is_running(arguments, &resolved).await? {
+            return Ok(None);
+        }
+        let is_child = service.unit().is_some() || std::env::var_os(DETACHED).is_some();
+        if let Some(units) = Units::serving(&resolved).filter(|_| !is_child) {
+            start_service(arguments, &resolved, &units).await?;
+            return Ok(None);
+        }
     }
     if arguments.detach {
-        return detach(&resolved).await;
+        detach(&resolved).await?;
+        return Ok(None);
     }
     crate::log::begin(&resolved.settings, std::env::var_os(DETACHED).map(PathBuf::from))?;
     allow_many_files();
-    let provider = provider(&arguments, &resolved, host.as_deref())?;
+    let provider = provider(arguments, &resolved, host.as_deref())?;
     let directory = resolved.paths.profile_state(&resolved.profile);
     make_private_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
     let begun = Instant::now();
-    let daemon = Daemon::bind(options(&resolved, provider)).await?;
+    let daemon = Daemon::bind(options(&resolved, provider, service)).await?;
     say(&format!(
         "Ready in {:.2} s. Docker socket: unix://{}",
         begun.elapsed().as_secs_f64(),
         resolved.socket.display()
     ));
+    introduce(&daemon, &resolved);
+    Ok(Some(daemon))
+}
+
+/// Reports what was found, and how to use the socket.
+fn introduce(daemon: &Daemon, resolved: &Resolved) {
     match daemon.found() {
         Ok(Some(machine)) if machine.id.is_none() => say(&format!(
             "Docker runs on {}, a host of your own: dockbridge only connects to it.",
@@ -114,9 +156,33 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
              DOCKER_HOST=tcp://127.0.0.1:{port}"
         ));
     }
-    daemon.run(end_of_process()?).await;
+}
+
+/// Has the installed service listen again, and starts its daemon.
+async fn start_service(arguments: &Args, resolved: &Resolved, units: &Units) -> Outcome {
+    let unit = &units.names.service;
+    if let Some(name) = arguments.typed() {
+        return Err(Failure::bare(
+            Code::DaemonRunning,
+            format!("dockbridge runs as the service {unit}, so {name} has no effect"),
+        )
+        .hint(SERVICE_HINT));
+    }
+    units.listen().await?;
+    // The first client starts the daemon.
+    let status = resolved.daemon().status().await?;
+    say(&format!(
+        "Started the service {unit} (process {}). Docker socket: unix://{}",
+        status.process,
+        resolved.socket.display()
+    ));
+    say(&format!("Log: journalctl --user --unit {unit}"));
     Ok(())
 }
+
+/// For arguments that a service does not take.
+const SERVICE_HINT: &str =
+    "write it into the settings, or run `dockbridge service remove` and start without the service";
 
 /// Each client takes one descriptor and its stream may take another. A session begins with a soft
 /// limit of 1,024, kept low only for programs that use `select`.
@@ -127,7 +193,7 @@ fn allow_many_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
+fn options(resolved: &Resolved, provider: Arc<dyn Provider>, service: Service) -> Options {
     Options {
         profile: resolved.profile.to_string(),
         provider,
@@ -141,6 +207,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
         local_paths: resolved.directories(),
         ports: resolved.ports(),
         hints: HintTexts { error: hint, warning: warning_hints },
+        service,
     }
 }
 
@@ -192,7 +259,12 @@ fn host(arguments: &Args, settings: &Settings) -> Outcome<Option<String>> {
 
 /// Whether this profile's daemon already runs, so that nothing is left to do.
 async fn is_running(arguments: &Args, resolved: &Resolved) -> Outcome<bool> {
-    let Ok(status) = resolved.daemon().status().await else { return Ok(false) };
+    let status = match resolved.daemon().status().await {
+        Ok(status) => status,
+        // Of a service that cannot start.
+        Err(error @ ClientError::Refused(_)) => return Err(error.into()),
+        Err(_) => return Ok(false),
+    };
     let socket = resolved.socket.display();
     if status.profile != resolved.profile.to_string() {
         return Err(Failure::of_code(
@@ -212,10 +284,14 @@ async fn is_running(arguments: &Args, resolved: &Resolved) -> Outcome<bool> {
                 status.process
             ),
         )
-        .hint("run `dockbridge stop`, then start it with the new arguments"));
+        .hint(match &status.service {
+            Some(_) => SERVICE_HINT,
+            None => "run `dockbridge stop`, then start it with the new arguments",
+        }));
     }
+    let service = status.service.map(|unit| format!(" as the service {unit}")).unwrap_or_default();
     say(&format!(
-        "dockbridge is already running (process {}). Docker socket: unix://{socket}",
+        "dockbridge is already running{service} (process {}). Docker socket: unix://{socket}",
         status.process
     ));
     Ok(true)

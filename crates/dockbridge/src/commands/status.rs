@@ -103,6 +103,9 @@ fn lines(status: &Status) -> Vec<String> {
         format!("Profile   {}", status.profile),
         format!("Socket    unix://{}", status.socket.display()),
     ];
+    if let Some(unit) = &status.service {
+        lines.push(format!("Service   {unit}"));
+    }
     if let Some(port) = status.proxy_port {
         lines.push(format!("Port      tcp://127.0.0.1:{port} (same engine)"));
     }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use api::client::{Client, ClientError};
-use api::{Answer, Code, MachineState};
+use api::{Answer, Code, MachineState, Status};
 use tokio::time::{Instant, sleep};
 
+use super::service::installed::Units;
 use crate::failure::{Failure, Outcome};
-use crate::output::say;
+use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
 
@@ -24,21 +25,57 @@ pub struct Args {
 
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_valid(global)?;
-    let daemon = resolved.daemon();
-    let status = match daemon.status().await {
+    let service = Units::serving(&resolved);
+    // From here on no client starts the daemon again, and neither does a look at its status.
+    let has_listened = match &service {
+        Some(service) => stop_listening(service).await,
+        None => false,
+    };
+    match resolved.daemon().status().await {
         // A machine can be destroyed without a daemon, too.
         Err(ClientError::NotRunning { .. }) if arguments.destroy => {
-            return super::server::destroy(&resolved).await;
+            super::server::destroy(&resolved).await?;
         }
-        status => status?,
+        Err(ClientError::NotRunning { .. }) if has_listened => say("The daemon did not run."),
+        status => end_daemon(&resolved, &status?, arguments.destroy).await?,
+    }
+    if let Some(service) = service.filter(|_| has_listened) {
+        service.end().await?;
+        say(&format!(
+            "The service {} stays stopped until the next login or `dockbridge start`; `dockbridge \
+             service remove` removes it.",
+            service.names.service
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the service listened, and does not any more.
+async fn stop_listening(service: &Units) -> bool {
+    let stopped = async {
+        let has_listened = service.is_listening().await?;
+        service.stop_listening().await?;
+        Ok::<_, Failure>(has_listened)
     };
-    let is_waking = status.state == MachineState::Waking;
-    if arguments.destroy {
+    stopped.await.unwrap_or_else(|failure| {
+        complain(&format!(
+            "Warning: {}; the next docker command starts the service {} again",
+            failure.message(),
+            service.names.service
+        ));
+        false
+    })
+}
+
+/// Ends the daemon that has this status, and waits until it has ended.
+pub async fn end_daemon(resolved: &Resolved, status: &Status, destroy: bool) -> Outcome {
+    let daemon = resolved.daemon();
+    if destroy {
         report(daemon.destroy_and_stop().await?);
         // A daemon of an older version destroys the machine and keeps running.
         end(&daemon).await;
     } else {
-        if is_waking {
+        if status.state == MachineState::Waking {
             say("A machine is being created: canceling the wake and deleting its server.");
         }
         report(daemon.stop().await?);
@@ -55,8 +92,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         sleep(Duration::from_millis(50)).await;
     }
     say("Stopped the daemon.");
-    let machine = status.machine.or(status.last_known.map(|last| last.machine));
-    if let Some(machine) = machine.filter(|machine| !arguments.destroy && machine.id.is_some()) {
+    let last_known = status.last_known.as_ref().map(|last| &last.machine);
+    let machine = status.machine.as_ref().or(last_known);
+    if let Some(machine) = machine.filter(|machine| !destroy && machine.id.is_some()) {
         let lease = duration::format(resolved.settings.keepalive.timeout);
         say(&format!(
             "The machine {} runs on, and costs money, until its lease ends in {lease}; `dockbridge \

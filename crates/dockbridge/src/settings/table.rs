@@ -63,6 +63,7 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
     ("DOCKBRIDGE_BASE_CACHE", "the directory of the base systems of local machines"),
     ("DOCKBRIDGE_BASE_MIRROR", "the Debian mirror for the base systems of local machines"),
     ("DOCKBRIDGE_DETACHED", ""),
+    ("DOCKBRIDGE_SERVICE", ""),
     ("DOCKBRIDGE_CACHE", ""),
 ];
 

@@ -25,6 +25,7 @@ mod own_host;
 mod profiles;
 mod read_only_commands;
 mod rig;
+mod service;
 mod settings;
 mod tokens;
 mod waiting;

@@ -22,6 +22,7 @@ mod raw_api;
 mod real_cloud;
 mod rig;
 mod safety;
+mod service;
 mod suites;
 mod upkeep;
 mod waking;
