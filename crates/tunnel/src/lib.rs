@@ -8,6 +8,7 @@
 
 pub mod agent_banner;
 mod agent_session;
+mod agents;
 mod bulk;
 mod channel;
 mod closed;
@@ -36,6 +37,7 @@ mod watchdog;
 mod wire;
 
 pub use agent_proto::datagram;
+pub use agents::{Agents, EmbeddedAgent};
 pub use error::{CallError, ConnectError};
 pub use exec::ExecOutput;
 pub use fingerprint::{Fingerprint, NotAFingerprint};

@@ -5,7 +5,6 @@
 //! this at once: each writes a file of its own and renames it.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent_banner::{Banner, take_banner};
+use crate::agents::{Agents, EmbeddedAgent};
 use crate::channel::ChannelIo;
 use crate::connection::{ChannelError, Connection};
 use crate::options::AgentPlan;
@@ -74,9 +74,13 @@ pub(crate) enum Started {
     Unsuitable(String),
 }
 
-/// Reads all agents in a directory. The name only finds them; the architecture is read from the
+/// Reads all agents. In a directory the name only finds them; the architecture is read from the
 /// file.
-pub(crate) async fn binaries(directory: &Path) -> Result<Vec<Binary>, String> {
+pub(crate) async fn binaries(agents: &Agents) -> Result<Vec<Binary>, String> {
+    let directory = match agents {
+        Agents::Directory(directory) => directory,
+        Agents::Embedded(agents) => return Ok(agents.iter().filter_map(unpacked).collect()),
+    };
     let unreadable = |error: io::Error| {
         format!("the agent's directory {} cannot be read: {error}", directory.display())
     };
@@ -105,6 +109,13 @@ pub(crate) async fn binaries(directory: &Path) -> Result<Vec<Binary>, String> {
         true => Err(format!("{} contains no dockbridge-agent", directory.display())),
         false => Ok(found),
     }
+}
+
+/// An agent of this program; `None` if it is damaged, which is as if it were missing.
+fn unpacked(agent: &EmbeddedAgent) -> Option<Binary> {
+    let bytes = agent.unpack().ok()?;
+    let digest = HEXLOWER.encode(&Sha256::digest(&bytes));
+    Some(Binary { arch: agent.arch, digest, bytes: bytes.into() })
 }
 
 /// The output of `uname -m` on machines for which an ELF file is built.

@@ -12,10 +12,11 @@ use machine::{Host, Provider};
 use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
 
+use crate::agents::{agents, are_there};
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
 use crate::paths::{make_private_directory, unwritable};
-use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
+use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::{Provider as Kind, Settings, duration};
 use crate::shutdown::end_of_process;
 use crate::ssh_config::Destination;
@@ -210,12 +211,10 @@ fn provider(
     host: Option<&str>,
 ) -> Outcome<Arc<dyn Provider>> {
     let Some(host) = host else {
-        if !holds_agent(&agent_binaries()) {
-            return Err(Failure::new(format!(
-                "{} contains no dockbridge-agent",
-                agent_binaries().display()
-            ))
-            .hint("install it next to dockbridge, or set DOCKBRIDGE_AGENT_DIR"));
+        let found = agents();
+        if !are_there(&found) {
+            return Err(Failure::new(format!("{found} contains no dockbridge-agent"))
+                .hint("install it next to dockbridge, or set DOCKBRIDGE_AGENT_DIR"));
         }
         return Ok(Arc::new(resolved.cloud()?));
     };
@@ -231,7 +230,7 @@ fn provider(
         identity: identity.map_or(target.identity, Identity::File),
         transport: target.transport,
         agent: Some(AgentPlan {
-            binaries: agent_binaries(),
+            binaries: agents(),
             directory: "~/.cache/dockbridge".to_owned(),
             installed: None,
             resident: false,
