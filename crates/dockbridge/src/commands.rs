@@ -2,6 +2,7 @@
 
 mod audit;
 mod bills;
+mod completions;
 mod config;
 mod context;
 mod cost;
@@ -20,6 +21,7 @@ mod stop;
 mod sweep;
 #[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod try_it;
+mod uninstall;
 mod volume;
 mod wake;
 mod why;
@@ -73,6 +75,10 @@ pub enum Command {
     /// Show and check the settings
     #[command(subcommand)]
     Config(config::Command),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Remove dockbridge from this computer; what costs money in the cloud stays, and is listed
+    Uninstall(uninstall::Args),
 }
 
 impl Command {
@@ -117,5 +123,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         #[cfg(all(feature = "local-cloud", target_os = "linux"))]
         Command::LocalCloud(arguments) => local_cloud::run(arguments).await,
         Command::Config(command) => config::run(command, global),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Uninstall(arguments) => uninstall::run(arguments, global).await,
     }
 }

@@ -9,6 +9,7 @@ mod bill;
 mod books;
 mod clock;
 mod cloud_project;
+mod completions;
 mod config_show;
 mod daemon_start;
 mod docker_errors;
@@ -27,6 +28,7 @@ mod read_only_commands;
 mod rig;
 mod settings;
 mod tokens;
+mod uninstall;
 mod waiting;
 #[path = "../../../agent/tests/web/mod.rs"]
 mod web;

@@ -32,6 +32,9 @@ fn dockbridge() {
       try          Run the whole story on a local cloud, without an account
       local-cloud  Run a Hetzner Cloud API on this host
       config       Show and check the settings
+      completions  Print completions for a shell
+      uninstall    Remove dockbridge from this computer; what costs money in the
+                   cloud stays, and is listed
       help         Print this message or the help of the given subcommand(s)
 
     Options:

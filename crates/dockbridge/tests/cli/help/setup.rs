@@ -107,6 +107,16 @@ fn config_path() {
 }
 
 #[test]
+fn completions() {
+    insta::assert_snapshot!(help(&["completions"]), @"");
+}
+
+#[test]
+fn uninstall() {
+    insta::assert_snapshot!(help(&["uninstall"]), @"");
+}
+
+#[test]
 fn r#try() {
     insta::assert_snapshot!(help(&["try"]), @"
     Run the whole story on a local cloud, without an account
