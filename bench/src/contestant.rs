@@ -73,7 +73,7 @@ async fn serve(arguments: &Args) -> Result<()> {
         identity: Identity::File(arguments.key.clone()),
         transport: Transport::Tcp,
         agent: Some(AgentPlan {
-            binaries: agent(arguments)?,
+            binaries: agent(arguments)?.into(),
             directory: "~/.cache/dockbridge".to_owned(),
             installed: None,
             resident: false,

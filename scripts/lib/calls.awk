@@ -3,7 +3,7 @@
 
 function call(program) {
     # From rustup, fetched by host.sh, built here, inside images, used only where it is there.
-    if (program ~ /^(cargo|npm|node|rustc|docker|dockbridge|dockbridge-bench)$/) return
+    if (program ~ /^(cargo|npm|node|rustc|rustup|docker|dockbridge|dockbridge-bench)$/) return
     if (program ~ /^(.*run_uhttpd|\/bin\/(sh|peer|echo))$/) return
     print by, FILENAME, program
 }
@@ -74,7 +74,7 @@ function flush(    i) {
 
 BEGIN {
     count = split("case cd continue done echo esac exit export fi for in printf pwd read return " \
-        "mapfile set shift trap true wait kill need mirror", words, " ")
+        "mapfile set shift trap true wait kill need mirror there declare local unset", words, " ")
     for (i = 1; i <= count; i++) builtin[words[i]] = 1
 }
 FNR == 1 { flush(); name = FILENAME; inside = 0; kept = "" }

@@ -10,12 +10,14 @@ BEGIN {
     # What each use asks host.sh for.
     asks["machines"] = "machines"
     asks["build"] = "build"
+    asks["cross"] = "build cross"
     asks["try"] = "machines try build"
     asks["test"] = "machines try build test checks fresh"
     asks["checks"] = "checks"
     asks["bench"] = "machines try build bench"
     asks["fresh"] = "fresh"
-    asks["any"] = "machines try build test checks bench fresh"
+    asks["release"] = "build cross release fresh machines try"
+    asks["any"] = "machines try build test checks bench fresh cross release"
 }
 
 FNR == NR {

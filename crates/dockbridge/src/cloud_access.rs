@@ -14,9 +14,10 @@ use secrecy::SecretString;
 use tunnel::AgentPlan;
 use url::Url;
 
+use crate::agents::agents;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::complain;
-use crate::resolved::{BOOT_LEASE_SECONDS, Resolved, agent_binaries, command_line};
+use crate::resolved::{BOOT_LEASE_SECONDS, Resolved, command_line};
 
 /// Public hosts whose TCP 22 answers everyone. Two of them, so that one that is down or blocked by
 /// name does not look like a blocked port.
@@ -106,7 +107,7 @@ impl Resolved {
             boot_lease_seconds: BOOT_LEASE_SECONDS,
         };
         let plan = AgentPlan {
-            binaries: agent_binaries(),
+            binaries: agents(),
             directory: machine::RUN_DIRECTORY.to_owned(),
             installed: Some(machine::LIBRARY_DIRECTORY.to_owned()),
             resident: true,

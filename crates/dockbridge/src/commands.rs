@@ -2,6 +2,7 @@
 
 mod audit;
 mod bills;
+mod completions;
 mod config;
 mod context;
 mod cost;
@@ -21,6 +22,7 @@ mod stop;
 mod sweep;
 #[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod try_it;
+mod uninstall;
 mod version;
 mod volume;
 mod wake;
@@ -80,6 +82,10 @@ pub enum Command {
     Config(config::Command),
     /// Show the versions of dockbridge, its agents, and what runs
     Version(version::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Remove dockbridge from this computer; what costs money in the cloud stays, and is listed
+    Uninstall(uninstall::Args),
 }
 
 impl Command {
@@ -128,5 +134,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::LocalCloud(arguments) => local_cloud::run(arguments).await,
         Command::Config(command) => config::run(command, global),
         Command::Version(arguments) => version::run(arguments, global).await,
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Uninstall(arguments) => uninstall::run(arguments, global).await,
     }
 }

@@ -178,8 +178,8 @@ fn image_hint(error: &image::ImageError) -> Option<&'static str> {
                 or try again later"
         }
         ImageError::NoAgent { .. } => {
-            "`scripts/build` makes it on a computer of that architecture; \
-                DOCKBRIDGE_AGENT_DIR names the directory"
+            "`scripts/build --release` makes the agents of both architectures; \
+                DOCKBRIDGE_AGENT_DIR names their directory"
         }
         ImageError::Silent { .. } | ImageError::Lost { .. } | ImageError::ServerGone { .. } => {
             "run the same command again: it takes over what is left, or starts from the beginning"

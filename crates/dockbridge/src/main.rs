@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agents;
 mod cloud_access;
 mod commands;
 mod credentials;

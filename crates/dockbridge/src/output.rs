@@ -75,6 +75,12 @@ pub fn say(line: &str) {
     note(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
 }
 
+/// Prints a text for programs on standard output.
+pub fn say_as_is(text: &str) {
+    let mut stdout = io::stdout().lock();
+    note(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+}
+
 fn note(written: io::Result<()>) {
     let Err(error) = written else { return };
     if error.kind() != io::ErrorKind::BrokenPipe {

@@ -42,6 +42,21 @@ impl Paths {
         Ok(Self { config: base.config_dir().join("dockbridge"), state, run })
     }
 
+    /// The directory of settings and credentials.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The directory of what each profile remembers.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The directory of the sockets.
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
     /// The settings file.
     pub fn settings(&self) -> PathBuf {
         self.config.join("config.yaml")

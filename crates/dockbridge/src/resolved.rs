@@ -1,8 +1,7 @@
 //! Turns arguments and settings into the types of the crates below. `credentials` has
 //! owner, token and keys, `cloud_access` the cloud.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use api::Code;
@@ -192,25 +191,6 @@ impl Resolved {
 pub(crate) fn command_line() -> String {
     let words = std::env::args().skip(1).take_while(|word| !word.starts_with('-')).take(2);
     format!("dockbridge {}", words.collect::<Vec<_>>().join(" "))
-}
-
-/// Where the agent is: next to this executable, or where a package or `scripts/build` puts it.
-pub fn agent_binaries() -> PathBuf {
-    if let Some(directory) = std::env::var_os("DOCKBRIDGE_AGENT_DIR") {
-        return directory.into();
-    }
-    let executable = std::env::current_exe().and_then(fs::canonicalize).unwrap_or_default();
-    let beside = executable.parent().unwrap_or(Path::new(".")).to_owned();
-    let library = beside.join("../lib/dockbridge");
-    if holds_agent(&library) { library } else { beside }
-}
-
-/// Whether it contains an agent for any architecture.
-pub fn holds_agent(directory: &Path) -> bool {
-    let names = fs::read_dir(directory).into_iter().flatten().flatten();
-    names
-        .into_iter()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with("dockbridge-agent"))
 }
 
 /// Reports all invalid settings at once.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use agent_proto::image::WriteFailure;
 use api::Code;
-use tunnel::ConnectError;
+use tunnel::{Agents, ConnectError};
 
 use crate::operation::Operation;
 
@@ -109,10 +109,10 @@ pub enum ImageError {
         wanted: String,
     },
     /// The agent, which also writes disks, is missing for this architecture.
-    #[error("{} holds no dockbridge-agent for {machine}", directory.display())]
+    #[error("{agents} holds no dockbridge-agent for {machine}")]
     NoAgent {
-        /// The searched directory.
-        directory: PathBuf,
+        /// Where it was searched.
+        agents: Agents,
         /// The architecture, as `uname -m` prints it.
         machine: &'static str,
     },

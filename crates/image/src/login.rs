@@ -11,7 +11,7 @@ use hetzner::{Architecture, Client, Server, ServerStatus};
 use russh::keys::PrivateKey;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
-use tunnel::{ConnectError, Endpoint, HostKeys, Identity, Options, Transport, Tunnel};
+use tunnel::{Agents, ConnectError, Endpoint, HostKeys, Identity, Options, Transport, Tunnel};
 
 use crate::error::ImageError;
 use crate::operation::Operation;
@@ -116,7 +116,7 @@ async fn check_exists(client: &Client, id: u64) -> Result<(), ImageError> {
 
 /// The agent for this architecture. It writes disks, and it is part of the machine image.
 pub(crate) async fn agent(
-    directory: &Path,
+    agents: &Agents,
     architecture: &Architecture,
 ) -> Result<Vec<u8>, ImageError> {
     // As `uname -m` prints it, and e_machine of the ELF specification.
@@ -124,13 +124,50 @@ pub(crate) async fn agent(
         Architecture::Arm => ("aarch64", [183, 0]),
         _ => ("x86_64", [62, 0]),
     };
+    let is_suitable =
+        |bytes: &Vec<u8>| bytes.starts_with(b"\x7fELF\x02\x01") && bytes.get(18..20) == Some(&elf);
+    let found = match agents {
+        Agents::Directory(directory) => in_directory(directory, machine, is_suitable).await,
+        Agents::Embedded(agents) => agents
+            .iter()
+            .filter(|agent| agent.arch == machine)
+            .find_map(|agent| agent.unpack().ok().filter(is_suitable)),
+    };
+    found.ok_or_else(|| ImageError::NoAgent { agents: agents.clone(), machine })
+}
+
+async fn in_directory(
+    directory: &Path,
+    machine: &str,
+    is_suitable: impl Fn(&Vec<u8>) -> bool,
+) -> Option<Vec<u8>> {
     for name in [format!("dockbridge-agent-{machine}"), "dockbridge-agent".to_owned()] {
-        if let Ok(bytes) = tokio::fs::read(directory.join(name)).await
-            && bytes.starts_with(b"\x7fELF\x02\x01")
-            && bytes.get(18..20) == Some(&elf)
-        {
-            return Ok(bytes);
+        let read = tokio::fs::read(directory.join(name)).await;
+        if let Some(bytes) = read.ok().filter(&is_suitable) {
+            return Some(bytes);
         }
     }
-    Err(ImageError::NoAgent { directory: directory.to_owned(), machine })
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use tunnel::EmbeddedAgent;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn embedded_agent_is_found_by_its_architecture() {
+        let embedded = |arch, elf: &[u8]| EmbeddedAgent {
+            arch,
+            compressed: zstd::encode_all(elf, 1).unwrap().leak(),
+        };
+        let x86 = b"\x7fELF\x02\x01............\x3e\x00 the agent";
+        let agents = vec![embedded("x86_64", x86), embedded("aarch64", b"no ELF file")];
+        let agents = Agents::Embedded(agents.leak());
+        assert_eq!(agent(&agents, &Architecture::X86).await.unwrap(), x86);
+        let error = agent(&agents, &Architecture::Arm).await.unwrap_err();
+        let expected = "this build of dockbridge holds no dockbridge-agent for aarch64";
+        assert_eq!(error.to_string(), expected);
+    }
 }

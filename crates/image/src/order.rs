@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent_proto::image::{Checksum, Compression, Format, Written};
 use hetzner::Image;
 use machine::{Books, Owner};
+use tunnel::Agents;
 
 use crate::labels::Name;
 use crate::source::Source;
@@ -34,8 +35,8 @@ pub struct Order {
     pub server_types: Vec<String>,
     /// How long the server, or its rescue system, may take to answer.
     pub answer_timeout: Duration,
-    /// Directory of the agent's binaries, one of which writes disks.
-    pub agents: PathBuf,
+    /// The agent's binaries, one of which writes disks.
+    pub agents: Agents,
     /// Directory of the locks that keep builds of one image apart.
     pub locks: PathBuf,
     /// Receives each server that is created or deleted.

@@ -1,6 +1,7 @@
 //! Documents and parts of documents that are generated from the program: compared by tests, and
 //! written by the same tests where the environment asks for it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -65,6 +66,39 @@ fn equal(document: &Path, written: &str, generated: &str, test: &str) {
     );
 }
 
+/// Compares the files of a directory with what they have to be: file names with contents. `test`
+/// are the arguments of `cargo test` that run only the caller.
+///
+/// # Panics
+///
+/// If a file differs, is missing or is one too many, with the command that updates the directory.
+#[track_caller]
+pub fn compare_generated_files(directory: &Path, files: &BTreeMap<String, String>, test: &str) {
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::remove_dir_all(directory).ok();
+        std::fs::create_dir_all(directory).unwrap();
+        for (name, content) in files {
+            std::fs::write(directory.join(name), content).unwrap();
+        }
+        return;
+    }
+    let mut found: Vec<String> = std::fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.retain(|name| {
+        files.get(name) != std::fs::read_to_string(directory.join(name)).ok().as_ref()
+    });
+    found.extend(files.keys().filter(|name| !directory.join(name).exists()).cloned());
+    assert!(
+        found.is_empty(),
+        "{} is out of date ({}); update it with: {UPDATE}=1 cargo test {test}",
+        directory.display(),
+        found.join(", "),
+    );
+}
+
 /// A paragraph in lines of at most 100 columns; each line but the first begins with `indent`.
 pub fn wrapped(text: &str, indent: &str) -> String {
     let mut lines = vec![String::new()];
@@ -84,6 +118,25 @@ pub fn wrapped(text: &str, indent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changed_missing_and_superfluous_files_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in [("same", "1"), ("changed", "old"), ("superfluous", "3")] {
+            std::fs::write(directory.path().join(name), content).unwrap();
+        }
+        let files = [("same", "1"), ("changed", "new"), ("missing", "4")]
+            .map(|(name, content)| (name.to_owned(), content.to_owned()))
+            .into();
+        let failure = std::panic::catch_unwind(|| {
+            compare_generated_files(directory.path(), &files, "-p it");
+        });
+        let message = *failure.unwrap_err().downcast::<String>().unwrap();
+        for name in ["changed", "missing", "superfluous", "=1 cargo test -p it"] {
+            assert!(message.contains(name), "{name}: {message}");
+        }
+        assert!(!message.contains("same"), "{message}");
+    }
 
     #[test]
     fn outdated_part_fails_with_the_command_that_updates_it() {

@@ -17,7 +17,7 @@ mod schema;
 pub use command::{LONGEST_COMMAND, Ran, run, run_within};
 pub use control::Control;
 pub use daemon::{Daemon, signal};
-pub use document::{compare_generated, compare_generated_file, wrapped};
+pub use document::{compare_generated, compare_generated_file, compare_generated_files, wrapped};
 pub use log::CapturedLog;
 pub use passed_over::{pass_over, pass_over_in_part};
 pub use polling::eventually;

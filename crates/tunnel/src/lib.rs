@@ -9,6 +9,7 @@
 pub mod agent_banner;
 mod agent_log;
 mod agent_session;
+mod agents;
 mod bulk;
 mod channel;
 mod closed;
@@ -38,6 +39,7 @@ mod watchdog;
 mod wire;
 
 pub use agent_proto::{PROTOCOL, datagram};
+pub use agents::{Agents, EmbeddedAgent};
 pub use error::{CallError, ConnectError};
 pub use exec::ExecOutput;
 pub use fingerprint::{Fingerprint, NotAFingerprint};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::agents::Agents;
 use crate::fingerprint::Fingerprint;
 
 /// An SSH server and the user to log in as.
@@ -129,8 +130,8 @@ impl fmt::Debug for Identity {
 /// How to upload the agent to the machine.
 #[derive(Debug, Clone)]
 pub struct AgentPlan {
-    /// The local directory with `dockbridge-agent-<arch>` (as in `uname -m`) or `dockbridge-agent`.
-    pub binaries: PathBuf,
+    /// Where its binaries are.
+    pub binaries: Agents,
     /// The directory on the machine that keeps the agent. `~/` at its start is the login's home.
     pub directory: String,
     /// A directory on the machine that may contain the agent already, because its image was built

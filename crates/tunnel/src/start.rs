@@ -5,7 +5,7 @@
 //! this at once: each writes a file of its own and renames it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent_banner::{Banner, take_banner};
 use crate::agent_log;
+use crate::agents::{Agents, EmbeddedAgent};
 use crate::channel::ChannelIo;
 use crate::connection::{ChannelError, Connection};
 use crate::options::AgentPlan;
@@ -108,11 +109,15 @@ fn shown(status: Option<u32>) -> String {
     status.map(|status| format!(" (status {status})")).unwrap_or_default()
 }
 
-/// Reads all agents in a directory. The name only finds them; the architecture is read from the
+/// Reads all agents. In a directory the name only finds them; the architecture is read from the
 /// file.
-pub(crate) async fn binaries(directory: &Path) -> Result<Vec<Binary>, StartError> {
+pub(crate) async fn binaries(agents: &Agents) -> Result<Vec<Binary>, StartError> {
+    let directory = match agents {
+        Agents::Directory(directory) => directory,
+        Agents::Embedded(agents) => return Ok(agents.iter().filter_map(unpacked).collect()),
+    };
     let unreadable =
-        |source: io::Error| StartError::Directory { directory: directory.to_owned(), source };
+        |source: io::Error| StartError::Directory { directory: directory.clone(), source };
     let mut entries = tokio::fs::read_dir(directory).await.map_err(unreadable)?;
     let mut found: Vec<Binary> = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {
@@ -135,9 +140,16 @@ pub(crate) async fn binaries(directory: &Path) -> Result<Vec<Binary>, StartError
         }
     }
     match found.is_empty() {
-        true => Err(StartError::NoBinary { directory: directory.to_owned() }),
+        true => Err(StartError::NoBinary { directory: directory.clone() }),
         false => Ok(found),
     }
+}
+
+/// An agent of this program; `None` if it is damaged, which is as if it were missing.
+fn unpacked(agent: &EmbeddedAgent) -> Option<Binary> {
+    let bytes = agent.unpack().ok()?;
+    let digest = HEXLOWER.encode(&Sha256::digest(&bytes));
+    Some(Binary { arch: agent.arch, digest, bytes: bytes.into() })
 }
 
 /// The output of `uname -m` on machines for which an ELF file is built.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dockbridge_tunnel::{
-    AgentState, Class, ConnectError, Destination, Fingerprint, HostKeys, Identity, Options, Pins,
-    Tunnel,
+    AgentState, Agents, Class, ConnectError, Destination, EmbeddedAgent, Fingerprint, HostKeys,
+    Identity, Options, Pins, Tunnel,
 };
 use rig::{Peer, Sshd, connect, docker, eventually, generate, soon, write};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -63,18 +63,47 @@ async fn without_a_known_key_only_the_first_one_is_trusted() {
     connect(options).await.close().await;
 }
 
-/// An image may contain the agent. It is started from there if it equals the one to be uploaded,
-/// whatever its name says.
-#[tokio::test]
-async fn an_installed_agent_is_used_instead_of_an_upload_only_if_equal() {
-    let Some(sshd) = Sshd::start().await else { return };
+fn agent_of_this_host() -> Vec<u8> {
     let agent =
         std::fs::read_dir(rig::agent_directory()).unwrap().flatten().map(|entry| entry.path());
     let of_this_host = format!("dockbridge-agent-{}", std::env::consts::ARCH);
     let is_agent = |path: &std::path::PathBuf| {
         path.ends_with(&of_this_host) || path.ends_with("dockbridge-agent")
     };
-    let binary = std::fs::read(agent.into_iter().find(is_agent).unwrap()).unwrap();
+    std::fs::read(agent.into_iter().find(is_agent).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn an_embedded_agent_is_unpacked_and_uploaded() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let binary = agent_of_this_host();
+    let compressed = zstd::encode_all(&binary[..], 1).unwrap().leak();
+    let embedded =
+        |arch, compressed| Agents::Embedded(vec![EmbeddedAgent { arch, compressed }].leak());
+    let mut options = sshd.options_with_agent();
+    options.agent.as_mut().unwrap().binaries = embedded(std::env::consts::ARCH, &*compressed);
+    let tunnel = connect(options.clone()).await;
+    assert_eq!(tunnel.agent(), AgentState::Running { resident: false });
+    let sent = sshd.path("remote").join(dockbridge_tunnel::installed_agent(&binary));
+    assert!(std::fs::read(sent).unwrap() == binary, "the upload is the unpacked binary");
+    tunnel.close().await;
+
+    options.agent.as_mut().unwrap().binaries = embedded("another", &*compressed);
+    let tunnel = connect(options).await;
+    let why = tunnel.agent();
+    assert!(
+        matches!(&why, AgentState::Absent { reason } if reason.contains("no agent for Linux")),
+        "{why:?}"
+    );
+    tunnel.close().await;
+}
+
+/// An image may contain the agent. It is started from there if it equals the one to be uploaded,
+/// whatever its name says.
+#[tokio::test]
+async fn an_installed_agent_is_used_instead_of_an_upload_only_if_equal() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let binary = agent_of_this_host();
     let (image, sent) = (sshd.path("image"), sshd.path("remote"));
     std::fs::create_dir(&image).unwrap();
     let installed = image.join(dockbridge_tunnel::installed_agent(&binary));

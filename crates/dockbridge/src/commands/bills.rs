@@ -73,6 +73,11 @@ fn enter(resolved: &Resolved, standing: &Standing) {
     });
 }
 
+/// One line for each command that ends the costs of an item.
+pub fn endings_of(bills: &Bills) -> Vec<String> {
+    bills.look.as_ref().map(|look| endings(&look.standing)).unwrap_or_default()
+}
+
 /// One line for each item that costs money, or the reason why that is unknown.
 pub fn lines(bills: &Bills, own: &str) -> Vec<String> {
     let now = Timestamp::now().as_second();
@@ -89,6 +94,30 @@ pub fn lines(bills: &Bills, own: &str) -> Vec<String> {
         Some(look) if look.standing.is_empty() => lines.push("nothing".to_owned()),
         Some(look) => lines.extend(all(&look.standing, own)),
         None => {}
+    }
+    lines
+}
+
+/// The commands that end the costs of what is listed.
+fn endings(standing: &Standing) -> Vec<String> {
+    let of = |profile: &Option<String>| match profile.as_deref() {
+        None | Some("default") => String::new(),
+        Some(profile) => format!("--profile {profile} "),
+    };
+    let mut lines = Vec::new();
+    for server in &standing.machines {
+        let (profile, name) = (of(&server.profile), &server.thing.name);
+        lines.push(format!("`dockbridge {profile}server destroy` deletes server {name}"));
+    }
+    for volume in &standing.volumes {
+        let (profile, name) = (of(&volume.profile), &volume.thing.name);
+        lines.push(format!("`dockbridge {profile}volume delete {name}` deletes it with its data"));
+    }
+    for snapshot in &standing.snapshots {
+        lines.push(format!("`dockbridge image delete {}` deletes {}", snapshot.id, snapshot.name));
+    }
+    if !standing.builders.is_empty() || !standing.addresses.is_empty() {
+        lines.push("`dockbridge sweep --yes` removes the rest".to_owned());
     }
     lines
 }

@@ -54,6 +54,30 @@ pub fn make(resolved: &Resolved, chosen: Option<&str>) {
     }
 }
 
+/// Removes the contexts that this home created, and returns their names.
+pub fn remove_own(resolved: &Resolved) -> Vec<String> {
+    let output = Command::new("docker")
+        .args(["context", "ls", "--format", "{{json .}}"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let Ok(output) = output else { return Vec::new() };
+    let mark = mark(&resolved.paths.owner());
+    let own = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| own_name(line, &mark))
+        .collect::<Vec<_>>();
+    // `--force` is for the context in use; docker then uses the default one.
+    own.into_iter().filter(|name| run(&["rm", "--force", name])).collect()
+}
+
+/// The name in a line of `docker context ls`, if this home created the context.
+fn own_name(line: &str, mark: &str) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    (line["Description"].as_str() == Some(mark))
+        .then(|| line["Name"].as_str().map(str::to_owned))?
+}
+
 /// Description by which a home recognizes its own contexts.
 fn mark(owner: &Path) -> String {
     format!("dockbridge of {}", owner.parent().unwrap_or(owner).display())
@@ -83,10 +107,14 @@ fn found(output: &[u8], host: &str, mark: &str) -> Found {
 }
 
 fn docker(verb: &[&str], host: &str, mark: &str) -> bool {
+    let endpoint = format!("host={host}");
+    run(&[verb, &["--description", mark, "--docker", &endpoint]].concat())
+}
+
+fn run(arguments: &[&str]) -> bool {
     let status = Command::new("docker")
         .arg("context")
-        .args(verb)
-        .args(["--description", mark, "--docker", &format!("host={host}")])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -115,5 +143,18 @@ mod tests {
         assert_eq!(found_for("unix:///there", bob), foreign("unix:///there"));
         assert_eq!(found_for("unix:///there", ""), foreign("unix:///there"));
         assert_eq!(found(b"nonsense", "unix:///here", ""), foreign("another engine"));
+    }
+
+    #[test]
+    fn a_context_is_removed_only_if_this_home_created_it() {
+        let listed = |description: &str| {
+            format!(r#"{{"Current":true,"Description":"{description}","Name":"dockbridge"}}"#)
+        };
+        let mark = "dockbridge of /home/ada";
+        assert_eq!(own_name(&listed(mark), mark), Some("dockbridge".to_owned()));
+        for other in ["dockbridge of /home/bob", "", "Current DOCKER_HOST based configuration"] {
+            assert_eq!(own_name(&listed(other), mark), None);
+        }
+        assert_eq!(own_name("no JSON", mark), None);
     }
 }

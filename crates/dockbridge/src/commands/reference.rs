@@ -1,6 +1,8 @@
 //! The generated part of docs/commands.md: every command with its arguments, as clap knows them,
 //! and the exit codes. It has the commands of Linux.
 
+mod man;
+
 use std::fmt::Write as _;
 use std::path::Path;
 

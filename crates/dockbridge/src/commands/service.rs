@@ -160,6 +160,20 @@ fn warn_of_unseen(resolved: &Resolved) {
     }
 }
 
+/// Removes a profile's service, if one is installed.
+pub async fn remove_installed(resolved: &Resolved, global: &GlobalArgs) -> Outcome {
+    let system = System::here();
+    let is_installed = match system {
+        System::Systemd => !Units::of(&resolved.profile.to_string())?.files().is_empty(),
+        System::Launchd | System::TaskScheduler => login_file(resolved, &system)?.exists(),
+    };
+    match (is_installed, system) {
+        (false, _) => Ok(()),
+        (true, System::Systemd) => remove(global).await,
+        (true, system) => remove_login_file(global, &system),
+    }
+}
+
 async fn remove(global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_valid(global)?;
     let units = Units::of(&resolved.profile.to_string())?;

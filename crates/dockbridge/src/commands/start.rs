@@ -15,11 +15,12 @@ use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
 
 use super::service::installed::Units;
+use crate::agents::{agents, are_there};
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::hints::{hint, warning_hints, warning_now};
 use crate::output::say;
 use crate::paths::{make_private_directory, unwritable};
-use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
+use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::{Provider as Kind, Settings, duration};
 use crate::shutdown::end_of_process;
 use crate::ssh_config::Destination;
@@ -303,10 +304,11 @@ fn provider(
     host: Option<&str>,
 ) -> Outcome<Arc<dyn Provider>> {
     let Some(host) = host else {
-        if !holds_agent(&agent_binaries()) {
+        let found = agents();
+        if !are_there(&found) {
             return Err(Failure::of_code(
                 Code::AgentMissing,
-                format!("{} contains no dockbridge-agent", agent_binaries().display()),
+                format!("{found} contains no dockbridge-agent"),
             )
             .hint("install it next to dockbridge, or set DOCKBRIDGE_AGENT_DIR"));
         }
@@ -324,7 +326,7 @@ fn provider(
         identity: identity.map_or(target.identity, Identity::File),
         transport: target.transport,
         agent: settings.upload_agent.then(|| AgentPlan {
-            binaries: agent_binaries(),
+            binaries: agents(),
             directory: "~/.cache/dockbridge".to_owned(),
             installed: None,
             resident: false,

@@ -20,7 +20,7 @@ const LONGEST_END: Duration = Duration::from_secs(15);
 pub struct Args {
     /// Destroy the machine first; its volume stays
     #[arg(long)]
-    destroy: bool,
+    pub(super) destroy: bool,
 }
 
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {

@@ -4,12 +4,14 @@
 use std::env::consts::{ARCH, OS};
 use std::path::{Path, PathBuf};
 
-use api::{Code, MachineState, Status};
+use api::{MachineState, Status};
 use serde::Serialize;
+use tunnel::Agents;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::json::say_json;
 use crate::output::say;
-use crate::resolved::{GlobalArgs, Resolved, agent_binaries};
+use crate::resolved::{GlobalArgs, Resolved};
 
 /// Arguments of `version`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +28,8 @@ struct Versions {
     architecture: &'static str,
     /// Of the protocol that client and agent speak.
     protocol: u32,
-    agent_directory: PathBuf,
+    /// Where they are: a directory, or this program.
+    agents_in: String,
     /// The agents that machines get from here.
     agents: Vec<Agent>,
     /// `None` if no daemon of this profile answers.
@@ -70,21 +73,18 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         Ok((resolved, _)) => resolved.daemon().status().await.ok().map(Daemon::from),
         Err(_) => None,
     };
-    let agent_directory = agent_binaries();
+    let source = crate::agents::agents();
     let versions = Versions {
         version: env!("CARGO_PKG_VERSION"),
         os: OS,
         architecture: ARCH,
         protocol: tunnel::PROTOCOL,
-        agents: agents(&agent_directory),
-        agent_directory,
+        agents: agents(&source),
+        agents_in: source.to_string(),
         daemon,
     };
     if arguments.json {
-        let text = serde_json::to_string_pretty(&versions)
-            .map_err(|error| Failure::of_code(Code::Failed, error.to_string()))?;
-        say(&text);
-        return Ok(());
+        return say_json(&versions);
     }
     for line in lines(&versions) {
         say(&line);
@@ -92,9 +92,24 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     Ok(())
 }
 
-fn agents(directory: &Path) -> Vec<Agent> {
+fn agents(source: &Agents) -> Vec<Agent> {
+    let mut agents = match source {
+        Agents::Directory(directory) => agents_of(directory),
+        Agents::Embedded(agents) => agents
+            .iter()
+            .filter_map(|agent| {
+                let id = tunnel::installed_agent(&agent.unpack().ok()?);
+                Some(Agent { architecture: agent.arch.to_owned(), id })
+            })
+            .collect(),
+    };
+    agents.sort_by(|one, other| one.architecture.cmp(&other.architecture));
+    agents
+}
+
+fn agents_of(directory: &Path) -> Vec<Agent> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut agents: Vec<Agent> = entries
+    entries
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let architecture = match name.strip_prefix("dockbridge-agent")? {
@@ -105,19 +120,16 @@ fn agents(directory: &Path) -> Vec<Agent> {
             let id = tunnel::installed_agent(&std::fs::read(entry.path()).ok()?);
             Some(Agent { architecture: architecture.to_owned(), id })
         })
-        .collect();
-    agents.sort_by(|one, other| one.architecture.cmp(&other.architecture));
-    agents
+        .collect()
 }
 
 fn lines(versions: &Versions) -> Vec<String> {
-    let Versions { version, os, architecture, protocol, agent_directory, agents, daemon } =
-        versions;
+    let Versions { version, os, architecture, protocol, agents_in, agents, daemon } = versions;
     let mut lines =
         vec![format!("dockbridge {version} for {os} on {architecture}, agent protocol {protocol}")];
     lines.push(match agents.is_empty() {
-        true => format!("No agents in {}", agent_directory.display()),
-        false => format!("Agents in {}:", agent_directory.display()),
+        true => format!("No agents in {agents_in}"),
+        false => format!("Agents in {agents_in}:"),
     });
     lines.extend(agents.iter().map(|agent| format!("  {:<8} {}", agent.architecture, agent.id)));
     let Some(daemon) = daemon else {

@@ -9,6 +9,7 @@ mod bill;
 mod books;
 mod clock;
 mod cloud_project;
+mod completions;
 mod config_show;
 mod daemon_start;
 mod docker_errors;
@@ -28,6 +29,7 @@ mod rig;
 mod service;
 mod settings;
 mod tokens;
+mod uninstall;
 mod waiting;
 #[path = "../../../agent/tests/web/mod.rs"]
 mod web;

@@ -50,7 +50,7 @@ pub struct CloudOptions {
     pub spec: Spec,
     /// This computer's login key.
     pub login: Arc<PrivateKey>,
-    /// Directory of the agent's binaries.
+    /// How to upload the agent.
     pub agent: AgentPlan,
     /// This client's lease.
     pub lease: Lease,

@@ -126,7 +126,7 @@ impl Sshd {
         let directory = self.path("remote").display().to_string();
         Options {
             agent: Some(AgentPlan {
-                binaries: agent_directory(),
+                binaries: agent_directory().into(),
                 directory,
                 installed: None,
                 resident: false,

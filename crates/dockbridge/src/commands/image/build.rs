@@ -11,8 +11,9 @@ use image::{
 };
 
 use super::project::Opened;
+use crate::agents::agents;
 use crate::failure::{Failure, Outcome};
-use crate::resolved::{BOOT_LEASE_SECONDS, GlobalArgs, agent_binaries};
+use crate::resolved::{BOOT_LEASE_SECONDS, GlobalArgs};
 pub use arguments::Command;
 use arguments::{Arch, Common, CompressionArg, Docker, FormatArg, Raw, Talos};
 use side_by_side::run_all;
@@ -194,7 +195,7 @@ fn order(
         locations: settings.hetzner.locations.clone(),
         server_types: server_types.clone(),
         answer_timeout: settings.image.rescue_timeout,
-        agents: agent_binaries(),
+        agents: agents(),
         locks: opened.resolved.paths.image_locks(),
         books: opened.resolved.books(),
     }

@@ -82,7 +82,7 @@ impl Stage {
         let client = Client::new(url, SecretString::from(cloud.token().to_owned()))
             .map_err(|error| Failure::of_code(Code::TrialFailed, with_causes(&error)))?;
         let socket = directory.join("home/run/default/docker.sock");
-        let environment = vec![
+        let mut environment = vec![
             ("DOCKBRIDGE_HOME", directory.join("home").display().to_string()),
             ("DOCKBRIDGE_PROFILE", "default".to_owned()),
             ("DOCKBRIDGE_HETZNER_ENDPOINT", endpoint),
@@ -93,10 +93,12 @@ impl Stage {
             ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "2s".to_owned()),
             // The story does not wait for the end of a paid hour.
             ("DOCKBRIDGE_ACTIVITY_KEEP_PAID_HOUR", "false".to_owned()),
-            ("DOCKBRIDGE_AGENT_DIR", crate::resolved::agent_binaries().display().to_string()),
             ("DOCKER_HOST", format!("unix://{}", socket.display())),
             ("DOCKER_CONFIG", directory.join("docker").display().to_string()),
         ];
+        if let Some(agents) = crate::agents::directory() {
+            environment.push(("DOCKBRIDGE_AGENT_DIR", agents.display().to_string()));
+        }
         Ok(Self { directory: directory.to_owned(), environment, cloud: client, socket })
     }
 
