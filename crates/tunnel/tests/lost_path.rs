@@ -172,7 +172,7 @@ async fn without_an_agent_streams_are_plain_and_calls_return_the_reason() {
         )
         .unwrap();
         let mut options = sshd.options_with_agent();
-        options.agent.as_mut().unwrap().binaries = elsewhere.path().into();
+        options.agent.as_mut().unwrap().binaries = elsewhere.path().to_owned().into();
         let tunnel = soon("connect", Tunnel::connect(options)).await.unwrap();
         let AgentState::Absent { reason } = tunnel.agent() else {
             panic!("an agent that cannot run")
