@@ -1,4 +1,5 @@
-//! The form of the registry of errors: what it says about a code. `code.rs` is the registry.
+//! The form of the registry of errors: what it says about a code. `code.rs` and
+//! `code_texts.rs` are the registry.
 
 words! {
     /// What an error concerns.
@@ -39,29 +40,24 @@ pub struct Entry {
     pub cure: &'static str,
 }
 
-/// Declares the codes: `Variant = "code", Category, retryable, title, cause, cure;`.
+/// Declares the codes: `Variant = "code", Category, retryable;`.
 macro_rules! codes {
-    ($($variant:ident = $word:literal, $category:ident, $retryable:literal,
-        $title:literal, $cause:literal, $cure:literal;)+) => {
+    ($($variant:ident = $word:literal, $category:ident, $retryable:literal;)+) => {
         words! {
-            /// A stable code of an error.
+            /// A stable code of an error; [`Code::entry`] explains it.
             pub enum Code {
-                $(#[doc = $title] $variant = $word,)+
+                $(#[doc = $word] $variant = $word,)+
             }
         }
 
         impl Code {
             /// What the registry says about it.
             pub const fn entry(self) -> $crate::Entry {
-                match self {
-                    $(Self::$variant => $crate::Entry {
-                        category: $crate::Category::$category,
-                        is_retryable: $retryable,
-                        title: $title,
-                        cause: $cause,
-                        cure: $cure,
-                    },)+
-                }
+                let [title, cause, cure] = $crate::code_texts::texts(self);
+                let (category, is_retryable) = match self {
+                    $(Self::$variant => ($crate::Category::$category, $retryable),)+
+                };
+                $crate::Entry { category, is_retryable, title, cause, cure }
             }
 
             /// What it concerns.
@@ -72,6 +68,18 @@ macro_rules! codes {
             /// Whether the same request may succeed later although the user changes nothing.
             pub const fn is_retryable(self) -> bool {
                 self.entry().is_retryable
+            }
+        }
+    };
+}
+
+/// Declares what the registry says: `Variant: title, cause, cure;`.
+macro_rules! texts {
+    ($($variant:ident: $title:literal, $cause:literal, $cure:literal;)+) => {
+        /// Title, cause and cure of a code.
+        pub(crate) const fn texts(code: $crate::Code) -> [&'static str; 3] {
+            match code {
+                $($crate::Code::$variant => [$title, $cause, $cure],)+
             }
         }
     };

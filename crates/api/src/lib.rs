@@ -16,6 +16,7 @@ mod audit;
 #[cfg(feature = "client")]
 pub mod client;
 mod code;
+mod code_texts;
 mod condition;
 mod control;
 mod cost;

@@ -220,19 +220,20 @@ impl Daemon {
             provider: options.provider,
             health,
         });
-        let heeding = (options.policy.lock.action != LockAction::Ignore).then(|| {
-            let events = session_events::heed(activity, commands.clone());
-            AbortOnDropHandle::new(tokio::spawn(events))
-        });
+        let heeding = (options.policy.lock.action != LockAction::Ignore)
+            .then(|| spawned(session_events::heed(activity, commands.clone())));
         let serving = Serving::start(&gateway, docker, proxies, control, router);
-        let reporting = service::report(watched, probe, shutdown.clone());
-        let reporting = AbortOnDropHandle::new(tokio::spawn(reporting));
+        let reporting = spawned(service::report(watched, probe, shutdown.clone()));
         let supervised = supervised_until(supervised, shutdown, &commands).await;
         drop(heeding);
         serving.end(ports, ownership).await;
         drop(reporting);
         resume_panic(supervised);
     }
+}
+
+fn spawned(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
 }
 
 /// What the daemon begins with, and its first state. A machine that is gone since the last daemon

@@ -7,6 +7,7 @@ mod launchd;
 mod logon_task;
 mod manager;
 mod recipe;
+pub mod start;
 mod units;
 
 use std::fs;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
 
 use super::service::installed::Units;
+use super::service::start::{SERVICE_HINT, start_service};
 use crate::agents::{agents, are_there};
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::hints::{hint, warning_hints, warning_now};
@@ -107,7 +108,7 @@ async fn bind(arguments: &Args, global: &GlobalArgs, service: Service) -> Outcom
         }
         let is_child = service.unit().is_some() || std::env::var_os(DETACHED).is_some();
         if let Some(units) = Units::serving(&resolved).filter(|_| !is_child) {
-            start_service(arguments, &resolved, &units).await?;
+            start_service(arguments.typed(), &resolved, &units).await?;
             return Ok(None);
         }
     }
@@ -158,32 +159,6 @@ fn introduce(daemon: &Daemon, resolved: &Resolved) {
         ));
     }
 }
-
-/// Has the installed service listen again, and starts its daemon.
-async fn start_service(arguments: &Args, resolved: &Resolved, units: &Units) -> Outcome {
-    let unit = &units.names.service;
-    if let Some(name) = arguments.typed() {
-        return Err(Failure::bare(
-            Code::DaemonRunning,
-            format!("dockbridge runs as the service {unit}, so {name} has no effect"),
-        )
-        .hint(SERVICE_HINT));
-    }
-    units.listen().await?;
-    // The first client starts the daemon.
-    let status = resolved.daemon().status().await?;
-    say(&format!(
-        "Started the service {unit} (process {}). Docker socket: unix://{}",
-        status.process,
-        resolved.socket.display()
-    ));
-    say(&format!("Log: journalctl --user --unit {unit}"));
-    Ok(())
-}
-
-/// For arguments that a service does not take.
-const SERVICE_HINT: &str =
-    "write it into the settings, or run `dockbridge service remove` and start without the service";
 
 /// Each client takes one descriptor and its stream may take another. A session begins with a soft
 /// limit of 1,024, kept low only for programs that use `select`.
