@@ -40,22 +40,22 @@ pub struct Entry {
     pub cure: &'static str,
 }
 
-/// Declares the codes: `Variant = "code", Category, retryable;`.
+/// Declares the codes: `Variant = "code", Category, retryable, title;`.
 macro_rules! codes {
-    ($($variant:ident = $word:literal, $category:ident, $retryable:literal;)+) => {
+    ($($variant:ident = $word:literal, $category:ident, $retryable:literal, $title:literal;)+) => {
         words! {
-            /// A stable code of an error; [`Code::entry`] explains it.
+            /// A stable code of an error.
             pub enum Code {
-                $(#[doc = $word] $variant = $word,)+
+                $(#[doc = $title] $variant = $word,)+
             }
         }
 
         impl Code {
             /// What the registry says about it.
             pub const fn entry(self) -> $crate::Entry {
-                let [title, cause, cure] = $crate::code_texts::texts(self);
-                let (category, is_retryable) = match self {
-                    $(Self::$variant => ($crate::Category::$category, $retryable),)+
+                let [cause, cure] = $crate::code_texts::texts(self);
+                let (category, is_retryable, title) = match self {
+                    $(Self::$variant => ($crate::Category::$category, $retryable, $title),)+
                 };
                 $crate::Entry { category, is_retryable, title, cause, cure }
             }
@@ -73,13 +73,13 @@ macro_rules! codes {
     };
 }
 
-/// Declares what the registry says: `Variant: title, cause, cure;`.
+/// Declares what the registry says: `Variant: cause, cure;`.
 macro_rules! texts {
-    ($($variant:ident: $title:literal, $cause:literal, $cure:literal;)+) => {
-        /// Title, cause and cure of a code.
-        pub(crate) const fn texts(code: $crate::Code) -> [&'static str; 3] {
+    ($($variant:ident: $cause:literal, $cure:literal;)+) => {
+        /// Cause and cure of a code.
+        pub(crate) const fn texts(code: $crate::Code) -> [&'static str; 2] {
             match code {
-                $($crate::Code::$variant => [$title, $cause, $cure],)+
+                $($crate::Code::$variant => [$cause, $cure],)+
             }
         }
     };

@@ -1,302 +1,302 @@
-//! What the registry of errors says about each code: what happened, without the names of the case;
-//! why it happens; what the user can do.
+//! What the registry of errors says about each code: why it happens, and what the
+//! user can do.
 
 texts! {
-    TokenInvalid: "The cloud rejects the API token",
+    TokenInvalid:
         "The token was deleted, belongs to another cloud, or was copied incompletely.",
         "Make a token in the cloud's console and save it.";
-    TokenReadOnly: "The API token may only read",
+    TokenReadOnly:
         "The token was made with the right to read, and dockbridge creates servers.",
         "Make a token with Read & Write.";
-    TokenMissing: "There is no API token",
+    TokenMissing:
         "Settings, environment and standard input have none, and none was saved.",
         "Make a token with Read & Write in the cloud's console, and save it.";
-    TokenMalformed: "The API token cannot be sent",
+    TokenMalformed:
         "It has characters that no token has.",
         "Copy it again from the cloud's console.";
-    NotTheApi: "What answers is not the cloud's API",
+    NotTheApi:
         "A login page or a proxy of the network answers, or the endpoint is wrong.",
         "Log in to the network, or correct the endpoint.";
-    ClockWrong: "This computer's clock is wrong",
+    ClockWrong:
         "Certificates and bills depend on the time.",
         "Set the clock.";
-    CloudUnreachable: "The cloud does not answer",
+    CloudUnreachable:
         "The network, a proxy or the cloud is down.",
         "Check the network and the cloud's status page, and try again.";
-    CloudRefused: "The cloud refused a request",
+    CloudRefused:
         "A limit of the project, an outage, or a resource that changed meanwhile.",
         "Read the cloud's own message; its console shows limits and resources.";
-    OutOfStock: "The cloud has none of the server types",
+    OutOfStock:
         "All types and locations of the settings were tried.",
         "Allow more types or locations, or try again later.";
-    NotAllRemoved: "Not everything was removed",
+    NotAllRemoved:
         "The cloud refused some deletions, each for the reason that is printed with it.",
         "Try again.";
-    SettingsInvalid: "The settings or arguments are not valid",
+    SettingsInvalid:
         "A value is unknown, missing or contradicts another one.",
         "Correct the value that the message names.";
-    OwnerInvalid: "The file with the owner id is not valid",
+    OwnerInvalid:
         "It was edited or is damaged. Everything in the cloud carries the id.",
         "Write the id into the file again.";
-    OwnerTaken: "This computer has another owner id or cloud",
+    OwnerTaken:
         "Machines and volumes carry the id; to join another owner would lose sight of them.",
         "Delete what the message names, or join from another computer.";
-    HomeUnknown: "The home directory is unknown",
+    HomeUnknown:
         "The environment does not name it, so there is no place for files.",
         "Set the variable.";
-    ServerTypeUnknown: "The server type does not exist",
+    ServerTypeUnknown:
         "The cloud does not sell the type that the settings name.",
         "Set one of the types that the message lists.";
-    LocationUnknown: "The location does not exist",
+    LocationUnknown:
         "The cloud has no location of that name.",
         "Set one of the locations that the message lists.";
-    ImageUnknown: "The image does not exist",
+    ImageUnknown:
         "No image of that name exists for the server types in the settings.",
         "Set another image.";
-    ServerTypeNotSold: "The server types are not sold in these locations",
+    ServerTypeNotSold:
         "None of the types is sold in one of the locations.",
         "Set other types or locations.";
-    ServerTypeNotAtVolume: "The server types are not sold where the volume is",
+    ServerTypeNotAtVolume:
         "A volume cannot leave its location, and none of the types is sold there.",
         "Set a type that is sold there.";
-    NotAllowed: "The settings allow no further server",
+    NotAllowed:
         "The budget of the month or another limit of the settings is reached.",
         "Raise the limit, or wait for the next month.";
-    ServerNeverUp: "New servers did not come up",
+    ServerNeverUp:
         "Each server that was created was lost before it answered.",
         "Look at the cloud's status page; each server may be billed for an hour.";
-    ServerSilent: "The server did not answer in time",
+    ServerSilent:
         "It did not boot, or the network to it is broken. It was deleted.",
         "Try again.";
-    ServerUnanswered: "The server runs and does not answer",
+    ServerUnanswered:
         "Its TCP port 22 does not answer. It is kept, since others may use it.",
         "Try again, check the server in the cloud's console, or destroy it.";
-    ServerOverloaded: "The server accepts connections and does not answer on them",
+    ServerOverloaded:
         "It is overloaded, or its SSH server hangs. It is kept.",
         "Try again, check the server in the cloud's console, or destroy it.";
-    ServerNotOff: "The server did not power off",
+    ServerNotOff:
         "It was asked to shut down and still runs.",
         "Try again, or power it off in the cloud's console.";
-    WakeTimedOut: "No machine came up in time",
+    WakeTimedOut:
         "The whole wake took longer than its limit.",
         "Try again.";
-    WakeCalledOff: "The wake was called off",
+    WakeCalledOff:
         "The user ordered its end. No server is left by it, or another client uses the server.",
         "Nothing, or wake a machine again.";
-    WakeCalledOffDeleted: "The wake was called off, and its server deleted",
+    WakeCalledOffDeleted:
         "The user ordered its end. The server is billed for a started hour; the volume stays.",
         "Delete the volume if its data is not needed.";
-    WakeCalledOffNotDeleted: "The wake was called off, and its server still exists",
+    WakeCalledOffNotDeleted:
         "The user ordered its end, and the cloud did not delete the server.",
         "Destroy the server.";
-    DestroyOrdered: "No machine is made for this request",
+    DestroyOrdered:
         "An order of the user to destroy the machine or to stop wins over the request.",
         "Run the docker command again.";
-    DockerFailed: "Docker does not start on the machine",
+    DockerFailed:
         "The volume was refused, or a unit failed.",
         "Read the reason in the message.";
-    AgentFailed: "The agent on the machine refused a call",
+    AgentFailed:
         "The message has the agent's own words.",
         "Try again.";
-    MachineNotMade: "What a new machine needs could not be made",
+    MachineNotMade:
         "The user-data is too large or cannot be rendered.",
         "Read the cause in the message.";
-    MachineInUse: "Another client works on the machine",
+    MachineInUse:
         "A machine that others use is not destroyed.",
         "Wait until they have finished.";
-    NoMachine: "There is no machine",
+    NoMachine:
         "What was asked for does not create one.",
         "Wake a machine.";
-    OwnHost: "The machine is a host of the user's own",
+    OwnHost:
         "dockbridge neither creates nor deletes it.",
         "Work on the host itself.";
-    AgentMissing: "The agent's program is missing on this computer",
+    AgentMissing:
         "It is sent to each machine, and dockbridge finds none for its architecture.",
         "Install it beside dockbridge.";
-    SeveralVolumes: "Several volumes carry the labels of the profile",
+    SeveralVolumes:
         "dockbridge does not guess which one is right.",
         "Delete the one that is not wanted, by its id.";
-    VolumeInUse: "The volume is attached to another server",
+    VolumeInUse:
         "Somebody attached it to a server that is not the profile's.",
         "Detach it there.";
-    NoVolume: "The profile has no volume",
+    NoVolume:
         "No machine has run yet, or the volume was deleted.",
         "Run a docker command, which creates one.";
-    VolumeShrinks: "A volume cannot shrink",
+    VolumeShrinks:
         "The cloud only grows volumes.",
         "Copy what you need to a new, smaller volume.";
-    VolumeNotGrown: "The volume did not grow",
+    VolumeNotGrown:
         "The cloud accepted the order and did not carry it out.",
         "Look at the volume in the cloud's console.";
-    VolumeUnknown: "No volume has this name",
+    VolumeUnknown:
         "Neither a name nor an id of a volume of the profile is equal to it.",
         "List the volumes.";
-    VolumeAttached: "The volume is attached to the machine",
+    VolumeAttached:
         "A volume in use is not deleted.",
         "Destroy the machine first.";
-    FileSystemNotGrown: "The file system has not grown with the volume",
+    FileSystemNotGrown:
         "The command that grows it failed on the machine.",
         "Try again; it grows with the next machine in any case.";
-    Port22Blocked: "The network blocks outgoing TCP port 22",
+    Port22Blocked:
         "Other hosts do not answer on that port either, and the cloud's API does.",
         "Use another network or a VPN.";
-    WrongLogin: "The server does not accept this computer's login key",
+    WrongLogin:
         "Another computer of the same owner created the server.",
         "Work on that computer, use its key, or destroy the server.";
-    OtherComputer: "The machine was made by another computer",
+    OtherComputer:
         "The machine does not admit this computer's login key yet.",
         "Wait until dockbridge on the other computer admits it, and try again.";
-    HostKeyChanged: "The machine presents another host key",
+    HostKeyChanged:
         "Another machine answers at its address, or the server was reinstalled.",
         "Check the server in the cloud's console.";
-    HostKeyRefused: "The host's key is not known",
+    HostKeyRefused:
         "The key of the user's own host is not among the known hosts, or differs.",
         "Confirm the key once with ssh.";
-    LoginRefused: "The host refuses the login key",
+    LoginRefused:
         "The key is not among the authorized keys of the host.",
         "Choose another key, or authorize this one.";
-    NoKeyAccepted: "The host accepts none of the keys",
+    NoKeyAccepted:
         "No identity file and no key of the SSH agent is authorized.",
         "Name the right key.";
-    JumpFailed: "The command that connects to the host failed",
+    JumpFailed:
         "A jump host or a proxy command did not connect.",
         "Run the same command by hand.";
-    ConnectionFailed: "The connection to the machine failed",
+    ConnectionFailed:
         "The network is down, or SSH failed.",
         "Check the network, and try again.";
-    KeyNotMade: "An SSH key cannot be made",
+    KeyNotMade:
         "The system gave no random numbers, or the key cannot be written.",
         "Read the cause in the message.";
-    KeyUnusable: "The private key cannot be used",
+    KeyUnusable:
         "The file cannot be read, is damaged, or is protected by a passphrase.",
         "Choose another key.";
-    SshConfigUnusable: "The user's ssh_config names no route to the host",
+    SshConfigUnusable:
         "The OpenSSH client refuses it, or does not know the host or the user.",
         "Correct it, or name user and address.";
-    DaemonNotRunning: "No daemon serves the socket",
+    DaemonNotRunning:
         "It was not started, or it has ended.",
         "Start it.";
-    DaemonSilent: "The daemon does not answer",
+    DaemonSilent:
         "The connection to it broke, or its answer cannot be read.",
         "Try again; its log says more.";
-    DaemonStopping: "The daemon is stopping",
+    DaemonStopping:
         "It finishes open requests before it ends.",
         "Start it again.";
-    DaemonRunning: "The daemon runs already",
+    DaemonRunning:
         "Arguments hold from the start on.",
         "Stop it, and start it with the new arguments.";
-    DaemonEnded: "The daemon ended while it started",
+    DaemonEnded:
         "Its log has the reason.",
         "Read the log.";
-    DaemonNotEnding: "The daemon does not end",
+    DaemonNotEnding:
         "Something that it finishes first takes too long.",
         "Read its log, or end the process.";
-    DaemonRefused: "The daemon refused",
+    DaemonRefused:
         "A daemon of an older version gave no code.",
         "Read the message.";
-    SocketServed: "Another daemon serves the socket",
+    SocketServed:
         "One socket has one daemon.",
         "Use it, stop it, or choose another socket.";
-    SocketUnusable: "The socket cannot be made",
+    SocketUnusable:
         "Another file or program is at its place, the path is too long, or the disk is full.",
         "Choose another place.";
-    ProxyPortTaken: "The TCP port of the daemon is in use",
+    ProxyPortTaken:
         "Another program listens on it.",
         "Choose another port.";
-    ServiceManagerSilent: "The service manager does not answer",
+    ServiceManagerSilent:
         "systemd does not run for this user, or the login session does not reach it.",
         "Log in as the user itself, or run the daemon without a service.";
-    ServiceFailed: "The service cannot be used",
+    ServiceFailed:
         "Its units do not fit this dockbridge, or the service manager refused them.",
         "Read the message; install the service again.";
-    PinNotWritten: "The pin cannot be written",
+    PinNotWritten:
         "The directory of the profile cannot be written to, or the disk is full.",
         "Make room, and pin again.";
-    PortsDisabled: "Published ports are switched off",
+    PortsDisabled:
         "The settings say so.",
         "Switch them on, and restart the daemon.";
-    ForwardExists: "A forward listens there already",
+    ForwardExists:
         "One address has one forward.",
         "Remove it first, or choose another address.";
-    ForwardTaken: "The address cannot be listened on",
+    ForwardTaken:
         "Another program uses the port, or the user may not use it.",
         "Choose another port.";
-    ForwardExposed: "The forward could be reached from other computers",
+    ForwardExposed:
         "The address is not a loopback address, and the settings do not allow that.",
         "Choose a loopback address, or allow it.";
-    ForwardUnknown: "No forward listens there",
+    ForwardUnknown:
         "It was removed already, or it is a published port.",
         "List the forwards.";
-    ImageSource: "The source of the image is not usable",
+    ImageSource:
         "It cannot be fetched, has another checksum, or is no image.",
         "Check the address, the checksum and the format.";
-    ImageFile: "The local file of the image cannot be used",
+    ImageFile:
         "It cannot be read, or is empty.",
         "Check the path.";
-    ImageDownload: "The build server cannot download the image",
+    ImageDownload:
         "The address is wrong, or not reachable from there.",
         "Check the address, or send a file.";
-    ImageChecksum: "The image has another checksum",
+    ImageChecksum:
         "It was damaged on its path here, or the publisher has replaced it.",
         "Compare with the checksum that the publisher gives.";
-    ImageFormat: "The source is no disk image",
+    ImageFormat:
         "It is of another format, or cannot be unpacked.",
         "Check what the address sends, the format and the compression.";
-    ImageTooBig: "The image does not fit on the disk",
+    ImageTooBig:
         "The disk of the server type is smaller than the unpacked image.",
         "Choose a type with a larger disk.";
-    ImageBusy: "The same image is being built",
+    ImageBusy:
         "Another process, or another computer of the same owner, builds it.",
         "Wait until that build has ended.";
-    ImageMissing: "No snapshot of dockbridge has this name",
+    ImageMissing:
         "Neither a name nor an id of this owner's snapshots is equal to it.",
         "List the images.";
-    ImageAmbiguous: "Several snapshots have this name",
+    ImageAmbiguous:
         "A name may stand for several builds.",
         "Use the id.";
-    ImageUnusable: "The snapshot was made and cannot be used",
+    ImageUnusable:
         "The cloud reports another status than available.",
         "Build it again.";
-    BuilderLost: "The build server does not answer any more",
+    BuilderLost:
         "It did not boot, was deleted, or the connection broke several times.",
         "Run the same command again.";
-    BuilderStays: "What a build created could not be removed",
+    BuilderStays:
         "The cloud refused the deletion. A server that stays is billed.",
         "Remove the orphans.";
-    ImageFailed: "The image could not be built",
+    ImageFailed:
         "A step on the build server failed; the message names it.",
         "Run the same command again.";
-    Interrupted: "The user interrupted the command",
+    Interrupted:
         "SIGINT ended it.",
         "Run it again.";
-    FileNotRead: "A file cannot be read",
+    FileNotRead:
         "It is missing, or belongs to another user.",
         "Check the path and its rights.";
-    FileNotWritten: "A file cannot be written",
+    FileNotWritten:
         "The disk is full, or the directory belongs to another user.",
         "Make room, or choose another directory.";
-    OutputNotWritten: "Standard output cannot be written",
+    OutputNotWritten:
         "The disk behind it is full, or it was closed.",
         "Make room. What was printed is not complete.";
-    ProgramMissing: "A program of this computer cannot be run",
+    ProgramMissing:
         "It is not installed, or not in the search path.",
         "Install it.";
-    RootNeeded: "The command needs root",
+    RootNeeded:
         "Only root may run real machines on this computer.",
         "Run it as root.";
-    NotConfirmed: "Nothing was deleted, since it was not confirmed",
+    NotConfirmed:
         "Another name was typed, or there is no terminal to ask on.",
         "Type the name, or confirm by an argument.";
-    LocalCloudFailed: "The local cloud does not start or end",
+    LocalCloudFailed:
         "Something that it needs of this computer is missing or in use.",
         "Read the message.";
-    TrialFailed: "A check of the trial failed",
+    TrialFailed:
         "Something did not work as the story says.",
         "Read the message and the log that follows it.";
-    SystemRefused: "The operating system refused",
+    SystemRefused:
         "The message has its own words.",
         "Read the message.";
-    Failed: "The command failed",
+    Failed:
         "The message has the cause; this case has no code of its own.",
         "Read the message.";
 }

@@ -9,6 +9,8 @@ use crate::command::Ran;
 
 /// Commands whose `--json` has a schema of the same name.
 const COMMANDS: [&str; 5] = ["status", "why", "cost", "audit", "ports"];
+/// Commands with commands of their own.
+const GROUPS: [&str; 6] = ["server", "volume", "image", "service", "config", "context"];
 
 /// Panics with all differences unless a document follows `docs/schema/NAME.json`.
 #[track_caller]
@@ -29,7 +31,10 @@ pub fn assert_follows(name: &str, document: &Value) {
 /// other output are not looked at.
 #[track_caller]
 pub fn assert_output_follows(arguments: &[&str], ran: &Ran) {
-    let command = arguments.iter().find(|argument| COMMANDS.contains(argument));
+    // `status` may be one of a command's own, as in `service status`.
+    let first =
+        arguments.iter().find(|argument| COMMANDS.contains(argument) || GROUPS.contains(argument));
+    let command = first.filter(|argument| COMMANDS.contains(argument));
     let (Some(command), true) = (command, arguments.contains(&"--json")) else { return };
     if !ran.status.success() {
         let error = ran.stderr.lines().rfind(|line| line.starts_with('{'));

@@ -10,7 +10,7 @@ async fn each_shell_accepts_its_completions() {
     // Host programs: bash zsh fish
     for (shell, file) in [("bash", "c.bash"), ("zsh", "c.zsh"), ("fish", "c.fish")] {
         let ran = desk.dockbridge(&["completions", shell]).await;
-        let commands = ["start", "status", "uninstall", "local-cloud", "--older-than", "nspawn"];
+        let commands = ["start", "status", "uninstall", "local-cloud", "older-than", "nspawn"];
         ran.succeeded().said(&commands);
         std::fs::write(desk.path(file), &ran.stdout).unwrap();
         let path = std::env::var_os("PATH").unwrap();
