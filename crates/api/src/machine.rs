@@ -45,6 +45,28 @@ pub struct Summary {
     pub image: Option<UsedImage>,
 }
 
+impl Summary {
+    /// A running machine of which nothing else is known.
+    pub fn known_as(name: impl Into<String>, id: Option<u64>) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            address: None,
+            status: ServerStatus::Running,
+            busy: false,
+            server_type: None,
+            location: None,
+            created: None,
+            price_hourly: None,
+            price_monthly: None,
+            currency: None,
+            billed_unit_seconds: None,
+            volume: None,
+            image: None,
+        }
+    }
+}
+
 /// The image of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -76,7 +76,7 @@ fn unavailable(ports: &[PortStatus]) -> Option<Condition> {
 mod tests {
     use std::time::Duration;
 
-    use api::{Protocol, ServerStatus, Traffic};
+    use api::{Protocol, Traffic};
     use lifecycle::{Budget, Moment, Tenure};
 
     use super::*;
@@ -93,20 +93,9 @@ mod tests {
 
     fn machine(id: Option<u64>) -> Summary {
         Summary {
-            id,
-            name: "m".to_owned(),
-            address: None,
-            status: ServerStatus::Running,
-            busy: false,
-            server_type: None,
-            location: None,
-            created: None,
             price_hourly: Some(0.01),
-            price_monthly: None,
             currency: Some("EUR".to_owned()),
-            billed_unit_seconds: None,
-            volume: None,
-            image: None,
+            ..Summary::known_as("m", id)
         }
     }
 

@@ -101,28 +101,11 @@ fn remove(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use machine::ServerStatus;
 
     use super::*;
 
     fn last(seen: i64) -> LastKnown {
-        let machine = Summary {
-            id: Some(7),
-            name: "m".to_owned(),
-            address: None,
-            status: ServerStatus::Running,
-            busy: false,
-            server_type: None,
-            location: None,
-            created: None,
-            price_hourly: None,
-            price_monthly: None,
-            currency: None,
-            billed_unit_seconds: None,
-            volume: None,
-            image: None,
-        };
-        LastKnown { machine, seen }
+        LastKnown { machine: Summary::known_as("m", Some(7)), seen }
     }
 
     #[test]

@@ -32,22 +32,9 @@ impl Host {
     }
 
     fn summary(&self, status: ServerStatus) -> Summary {
-        Summary {
-            id: None,
-            name: self.options.endpoint.to_string(),
-            address: self.options.endpoint.host.parse().ok(),
-            status,
-            busy: false,
-            server_type: None,
-            location: None,
-            created: None,
-            price_hourly: None,
-            price_monthly: None,
-            currency: None,
-            billed_unit_seconds: None,
-            volume: None,
-            image: None,
-        }
+        let endpoint = &self.options.endpoint;
+        let address = endpoint.host.parse().ok();
+        Summary { address, status, ..Summary::known_as(endpoint.to_string(), None) }
     }
 
     async fn connect(&self, observer: &dyn Observer) -> Result<Ready, MachineError> {

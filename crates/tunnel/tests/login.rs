@@ -89,7 +89,7 @@ async fn an_embedded_agent_is_unpacked_and_uploaded() {
     tunnel.close().await;
 
     options.agent.as_mut().unwrap().binaries = embedded("another", &*compressed);
-    let tunnel = connect(options).await;
+    let tunnel = soon("connect", Tunnel::connect(options)).await.unwrap();
     let why = tunnel.agent();
     assert!(
         matches!(&why, AgentState::Absent { reason } if reason.contains("no agent for Linux")),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use lifecycle::Budget;
-use machine::{Actor, Posting, ServerStatus};
+use machine::{Actor, Posting};
 use proptest::prelude::*;
 
 use super::*;
@@ -29,11 +29,6 @@ fn november(day_and_time: &str) -> i64 {
 
 fn machine(id: u64, created: i64) -> Summary {
     Summary {
-        id: Some(id),
-        name: format!("m{id}"),
-        address: None,
-        status: ServerStatus::Running,
-        busy: false,
         server_type: Some("cx23".to_owned()),
         location: Some("fsn1".to_owned()),
         created: Some(created),
@@ -41,8 +36,7 @@ fn machine(id: u64, created: i64) -> Summary {
         price_monthly: Some(5.49),
         currency: Some("EUR".to_owned()),
         billed_unit_seconds: Some(3_600),
-        volume: None,
-        image: None,
+        ..Summary::known_as(format!("m{id}"), Some(id))
     }
 }
 

@@ -156,19 +156,22 @@ async fn events_outlive_a_machine_and_go_on_behind_the_last_one() {
     assert!(news.contains("\"die\"") && !news.contains("\"stop\""), "each once: {news}");
 }
 
-#[tokio::test]
-async fn refusal_of_events_is_passed_on_and_a_client_that_leaves_is_noticed() {
-    let (mut rig, _machine) = machine(EngineState::Up);
+/// A client whose request for events the engine has refused, with this header of the engine's.
+async fn refused_events(rig: &mut Rig, header: &str) -> (Peer, Peer) {
     let mut client = rig.client().await;
     client.send("GET /events?filters=nonsense HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut engine = rig.engine().await;
     engine.head().await;
-    engine
-        .send(
-            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: \
-                18\r\n\r\n{\"message\":\"oops\"}",
-        )
-        .await;
+    let body = "{\"message\":\"oops\"}";
+    let head = format!("HTTP/1.1 400 Bad Request\r\n{header}\r\nContent-Length: 18\r\n\r\n");
+    engine.send(&format!("{head}{body}")).await;
+    (client, engine)
+}
+
+#[tokio::test]
+async fn refusal_of_events_is_passed_on_and_a_client_that_leaves_is_noticed() {
+    let (mut rig, _machine) = machine(EngineState::Up);
+    let (mut client, _engine) = refused_events(&mut rig, "Content-Type: application/json").await;
     let answer = client.until("oops\"}").await;
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
 
@@ -184,16 +187,7 @@ async fn refusal_of_events_is_passed_on_and_a_client_that_leaves_is_noticed() {
 #[tokio::test]
 async fn refusal_of_events_that_ends_with_the_connection_is_passed_on() {
     let (mut rig, _machine) = machine(EngineState::Up);
-    let mut client = rig.client().await;
-    client.send("GET /events?filters=nonsense HTTP/1.1\r\nHost: d\r\n\r\n").await;
-    let mut engine = rig.engine().await;
-    engine.head().await;
-    engine
-        .send(
-            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: \
-                18\r\n\r\n{\"message\":\"oops\"}",
-        )
-        .await;
+    let (mut client, engine) = refused_events(&mut rig, "Connection: close").await;
     drop(engine);
     let answer = client.until("oops\"}").await;
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
