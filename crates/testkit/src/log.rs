@@ -1,11 +1,11 @@
 //! The log of a test, as text.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use tracing::Level;
 use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Level};
 
 use crate::polling::eventually;
 
@@ -14,6 +14,10 @@ pub struct CapturedLog {
     bytes: Bytes,
     _capturing: DefaultGuard,
 }
+
+/// A dispatcher that nothing uses. As long as there is only one dispatcher, tracing decides once
+/// for all threads what is logged, by the thread that comes first, which may capture nothing.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
 #[derive(Clone, Default)]
 struct Bytes(Arc<Mutex<Vec<u8>>>);
@@ -36,6 +40,7 @@ impl CapturedLog {
 
     /// Captures lines of this level and above.
     pub fn at(level: Level) -> Self {
+        LazyLock::force(&SECOND);
         let bytes = Bytes::default();
         let writer = bytes.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -59,5 +64,24 @@ impl CapturedLog {
     /// Waits until a line has all these words.
     pub async fn until(&self, what: &str, ceiling: Duration, words: &[&str]) {
         eventually(what, ceiling, async || self.has(words), async || self.text()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step() {
+        let _step = tracing::info_span!("step").entered();
+        tracing::info!("seen");
+    }
+
+    #[test]
+    fn what_a_thread_without_a_log_reaches_first_is_captured() {
+        let log = CapturedLog::begin();
+        std::thread::spawn(step).join().unwrap();
+        assert_eq!(log.text(), "");
+        step();
+        assert!(log.has(&["step", "seen"]), "{}", log.text());
     }
 }
