@@ -1,5 +1,7 @@
 //! docs/man: a manual page for each command, as clap knows it. Packages install them.
 
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
