@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::command::Ran;
 
 /// Commands whose `--json` has a schema of the same name.
-const COMMANDS: [&str; 5] = ["status", "why", "cost", "audit", "ports"];
+const COMMANDS: [&str; 6] = ["status", "why", "cost", "audit", "ports", "explain"];
 
 /// Panics with all differences unless a document follows `docs/schema/NAME.json`.
 #[track_caller]
