@@ -73,6 +73,25 @@ impl Failure {
         &self.error.message
     }
 
+    /// The command that explains the code, where the hints do not say it all and the registry says
+    /// more.
+    pub fn explanation(&self) -> Option<String> {
+        let says_all = matches!(
+            self.error.code,
+            Code::Failed
+                | Code::SystemRefused
+                | Code::DaemonRefused
+                | Code::Interrupted
+                | Code::NotConfirmed
+                | Code::OutputNotWritten
+                | Code::SettingsInvalid
+                | Code::TrialFailed
+                | Code::LocalCloudFailed
+        );
+        let is_open = self.error.hints.is_empty() && !says_all;
+        is_open.then(|| format!("More: dockbridge explain {}", self.error.code))
+    }
+
     /// The error, as programs get it.
     pub fn error(&self) -> &api::Error {
         &self.error
