@@ -1,5 +1,5 @@
-//! The program as a plugin of the docker client: `docker dockbridge …` runs `docker-dockbridge` with
-//! docker's own arguments. Knows the form of that call and nothing of the commands.
+//! The program as a plugin of the docker client: `docker dockbridge …` runs `docker-dockbridge`
+//! with docker's own arguments. Knows the form of that call and nothing of the commands.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;

@@ -11,6 +11,7 @@ use api::Code;
 use api::client::ClientError;
 use daemon::{Daemon, HintTexts, Options, Service};
 use machine::{Host, Provider};
+use platform::desktop::Desktop;
 use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
 
@@ -210,6 +211,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>, service: Service) -
         ports: resolved.ports(),
         hints: HintTexts { error: hint, warning: warning_hints },
         service,
+        desktop: resolved.settings.desktop.notices.then(Desktop::default),
     }
 }
 
