@@ -17,7 +17,7 @@ pub fn of(lines: &[&str]) -> String {
 pub const ALL: &[&str] = &[
     "dockbridge init                   once: token, login key, docker context",
     "dockbridge start -d               serve the Docker socket in the background",
-    "docker --context dockbridge ps    any docker command; the first makes a machine",
+    "docker --context dockbridge ps    the first docker command makes a machine",
     "dockbridge status                 is it on, what does it cost, when does it go",
 ];
 pub const INIT: &[&str] = &[

@@ -23,6 +23,8 @@ mod ssh_config;
 mod token_hints;
 mod unknown_command;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use api::Code;
@@ -75,15 +77,27 @@ fn read() -> Result<Arguments, ExitCode> {
         command = command.bin_name(program);
     }
     let parsed = command
-        .try_get_matches_from_mut(arguments)
+        .try_get_matches_from_mut(&arguments)
         .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches));
     parsed.map_err(|error| match unknown_command::pointed_out(&error) {
-        Some(failure) => report(&failure, false),
+        Some(failure) => {
+            note_profile(&arguments);
+            report(&failure, false)
+        }
         None => {
             let _ = error.print();
             u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
         }
     })
+}
+
+/// Records the profile that was typed with a command that does not exist: the hint names it.
+fn note_profile(arguments: &[OsString]) {
+    let partly = Arguments::command().ignore_errors(true).try_get_matches_from(arguments);
+    let Ok(matches) = partly else { return };
+    let profile = matches.get_one::<String>("profile").map_or("default", String::as_str);
+    let path = |name| matches.get_one::<PathBuf>(name).map(PathBuf::as_path);
+    output::typed_with(profile, path("config"), path("socket"));
 }
 
 fn run(arguments: Arguments) -> ExitCode {

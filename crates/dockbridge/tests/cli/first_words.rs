@@ -39,7 +39,30 @@ async fn words_of_other_tools_work_or_name_the_command() {
         let message = format!("Error: dockbridge has no command {word:?}");
         desk.dockbridge(&[word]).await.failed(2, &[&message, hint]);
     }
+    desk.dockbridge(&["--profile", "lab", "down"])
+        .await
+        .failed(2, &["`dockbridge --profile lab server destroy`"]);
     desk.nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn codes_are_explained_without_settings_and_for_programs() {
+    let desk = Desk::new().await;
+    desk.settings("no: settings\n");
+    desk.dockbridge(&["explain"]).await.succeeded().said(&["  token_invalid ", "  volume_full "]);
+    desk.dockbridge(&["explain", "TOKEN-INVALID"])
+        .await
+        .succeeded()
+        .said(&["token_invalid (error, cloud)", "Trying again"]);
+    let one = desk.dockbridge(&["explain", "clock_wrong", "--json"]).await.json();
+    assert_eq!(one["errors"][0]["retryable"], false, "{one}");
+    assert_eq!(one["warnings"][0]["severity"], "medium", "{one}");
+    let all = desk.dockbridge(&["explain", "--json"]).await.json();
+    assert_eq!(all["errors"].as_array().unwrap().len(), api::Code::ALL.len());
+    desk.dockbridge(&["--profile", "lab", "explain", "token_invalid"])
+        .await
+        .succeeded()
+        .said(&["`dockbridge --profile", "lab init`"]);
 }
 
 #[tokio::test]
