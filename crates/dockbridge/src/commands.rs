@@ -95,7 +95,7 @@ pub enum Command {
     #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     Try(try_it::Args),
     /// Run a Hetzner Cloud API on this host
-    #[command(args = hidden(ALL))]
+    #[command(after_help = examples::of(examples::LOCAL_CLOUD), args = hidden(ALL))]
     #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     LocalCloud(local_cloud::Args),
     /// Show and check the settings

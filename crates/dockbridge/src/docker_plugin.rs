@@ -1,9 +1,11 @@
 //! The program as a plugin of the docker client: `docker dockbridge …` runs `docker-dockbridge`
-//! with docker's own arguments. Knows the form of that call and nothing of the commands.
+//! with docker's own arguments. Knows the forms of that call; of the commands only their names.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::Path;
+
+use clap::Command;
 
 /// The name under which docker finds the plugin.
 pub const NAME: &str = "docker-dockbridge";
@@ -18,6 +20,10 @@ const METADATA: &str = concat!(
     r#"","ShortDescription":"Docker on a cloud server that exists only while you use it"}"#,
     "\n"
 );
+/// docker completes a command line by these, with all words after them (cobra's protocol).
+const COMPLETION_COMMANDS: [&str; 2] = ["__complete", "__completeNoDesc"];
+/// Ends a completion: no names of files follow.
+const NO_FILES: &str = ":4";
 /// docker's own options that choose an engine, and take a value.
 const ENGINE: [&str; 4] = ["--context", "-c", "--host", "-H"];
 /// docker's other options that take a value.
@@ -35,6 +41,8 @@ pub enum Called {
     },
     /// The answer to docker's question what the plugin is.
     ForMetadata(&'static str),
+    /// The words that may be typed in place of the last one of these.
+    ForCompletion { words: Vec<OsString> },
     /// A command after an option of docker's that chooses an engine.
     ForAnEngine { option: String },
 }
@@ -55,6 +63,11 @@ pub fn called(arguments: Vec<OsString>) -> Called {
                 words.extend(rest);
                 let program = Some("docker dockbridge");
                 return Called::ForCommand { program, arguments: words };
+            }
+            completion if COMPLETION_COMMANDS.contains(&completion) => {
+                // The name of the command.
+                rest.pop_front();
+                return Called::ForCompletion { words: rest.into() };
             }
             // `docker help dockbridge …`
             "help" => words.push(argument),
@@ -78,13 +91,38 @@ pub fn called(arguments: Vec<OsString>) -> Called {
 pub fn command_arguments() -> Vec<OsString> {
     match called(std::env::args_os().collect()) {
         Called::ForCommand { arguments, .. } => arguments.into_iter().skip(1).collect(),
-        Called::ForMetadata(_) | Called::ForAnEngine { .. } => Vec::new(),
+        Called::ForMetadata(_) | Called::ForCompletion { .. } | Called::ForAnEngine { .. } => {
+            Vec::new()
+        }
     }
+}
+
+/// The subcommands, or the options where a hyphen is typed, that may be the last of these words: a
+/// line each, with its help after a tab.
+pub fn completions(mut command: Command, words: &[OsString]) -> String {
+    command.build();
+    let (last, before) = words
+        .split_last()
+        .map_or(("", words), |(last, before)| (last.to_str().unwrap_or_default(), before));
+    let at = before.iter().fold(&command, |at, word| at.find_subcommand(word).unwrap_or(at));
+    let subcommands = at.get_subcommands().filter(|it| !it.is_hide_set());
+    let subcommands = subcommands.map(|it| (it.get_name().to_owned(), it.get_about()));
+    let options = at.get_arguments().filter(|it| !it.is_hide_set() && last.starts_with('-'));
+    let options = options.filter_map(|it| Some((format!("--{}", it.get_long()?), it.get_help())));
+    let mut lines = String::new();
+    for (name, help) in subcommands.chain(options).filter(|(name, _)| name.starts_with(last)) {
+        let help = help.map(|help| format!("\t{help}")).unwrap_or_default();
+        lines.push_str(&format!("{name}{help}\n"));
+    }
+    lines + NO_FILES + "\n"
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::Arguments;
 
     const PLUGIN: &str = "/home/ada/.docker/cli-plugins/docker-dockbridge";
 
@@ -123,6 +161,24 @@ mod tests {
             let option = option.split('=').next().unwrap().to_owned();
             assert_eq!(called, Called::ForAnEngine { option });
         }
+    }
+
+    #[test]
+    fn words_are_completed_as_docker_asks() {
+        let complete = |line: &[&str]| {
+            let asked = [&[PLUGIN, "__complete", "dockbridge"], line].concat();
+            let Called::ForCompletion { words } = reads(&asked) else { panic!("{asked:?}") };
+            completions(Arguments::command(), &words)
+        };
+        let names = |line: &[&str]| {
+            let text = complete(line);
+            text.lines().map(|it| it.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&["sta"]), ["start", "status", ":4"]);
+        assert_eq!(names(&["volume", "re"]), ["resize", ":4"]);
+        assert_eq!(names(&["start", "--de"]), ["--detach", ":4"]);
+        assert!(complete(&["unp"]).starts_with("unpin\tRemove the pin\n"));
+        assert!(!names(&[""]).contains(&"destroy".to_owned()), "it is hidden");
     }
 
     #[test]

@@ -80,7 +80,13 @@ pub const SWEEP: &[&str] = &[
     "dockbridge sweep                  list what nothing claims",
     "dockbridge sweep -y               and remove it",
 ];
+#[cfg(all(feature = "local-cloud", target_os = "linux"))]
 pub const TRY: &[&str] = &["dockbridge try                    as root; costs nothing"];
+#[cfg(all(feature = "local-cloud", target_os = "linux"))]
+pub const LOCAL_CLOUD: &[&str] = &[
+    "dockbridge local-cloud            as root: a cloud with real machines",
+    "dockbridge local-cloud --machines none",
+];
 pub const CONFIG: &[&str] = &[
     "dockbridge config show            all settings in effect",
     "dockbridge config validate        after a change",

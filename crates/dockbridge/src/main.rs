@@ -64,6 +64,10 @@ fn read() -> Result<Arguments, ExitCode> {
             output::say_as_is(answer);
             return Err(ExitCode::SUCCESS);
         }
+        Called::ForCompletion { words } => {
+            output::say_as_is(&docker_plugin::completions(Arguments::command(), &words));
+            return Err(ExitCode::SUCCESS);
+        }
         Called::ForAnEngine { option } => {
             let message = format!("docker's option {option} chooses no profile of dockbridge");
             let failure = Failure::of_code(Code::SettingsInvalid, message)

@@ -36,6 +36,11 @@ async fn docker_runs_the_same_commands_once_the_plugin_is_installed() {
         .await
         .failed(2, &["--context chooses no profile", "`docker dockbridge --profile NAME`"]);
 
+    docker(&desk, &["__complete", "dockbridge", "volume", "re"])
+        .await
+        .succeeded()
+        .said(&["resize\tGrow the volume"]);
+
     docker(&desk, &["dockbridge", "start", "-d"]).await.succeeded();
     docker(&desk, &["dockbridge", "status"]).await.succeeded();
     docker(&desk, &["dockbridge", "stop"]).await.succeeded();
