@@ -313,3 +313,17 @@ impl From<std::io::Error> for Failure {
         Self::of_code(Code::SystemRefused, with_causes(&error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_named_where_no_hint_says_what_to_do() {
+        let of = |code| Failure::of_code(code, "it failed").explanation();
+        let explained = Some("More: dockbridge explain agent_failed".to_owned());
+        assert_eq!(of(Code::AgentFailed), explained);
+        assert_eq!(of(Code::TokenInvalid), None, "the hint says it");
+        assert_eq!(of(Code::Failed), None, "the registry says no more than the message");
+    }
+}

@@ -50,7 +50,7 @@ const CASES: &[(&str, Given)] = &[
     ("ports remove web", NOTHING),
     ("pin --for 0s", NOTHING),
     ("pin --for soon", NOTHING),
-    ("explain token_invald", NOTHING),
+    ("explain volumefull", NOTHING),
     ("explain xyz", NOTHING),
     ("completions tcsh", NOTHING),
     ("image build raw --name lab", NOTHING),
@@ -94,15 +94,21 @@ impl Given {
         let mut desk = Desk::new().await;
         match self {
             Self::Nothing => {}
-            Self::Variable(name, value) => drop(desk.set(name, value)),
-            Self::NoVariable(name) => drop(desk.unset(name)),
+            Self::Variable(name, value) => {
+                desk.set(name, value);
+            }
+            Self::NoVariable(name) => {
+                desk.unset(name);
+            }
             Self::Settings(text) => desk.settings(text),
             Self::File(path, text) => {
                 let path = desk.path(path);
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
                 std::fs::write(path, text).unwrap();
             }
-            Self::Volume => drop(make_volume(&desk).await),
+            Self::Volume => {
+                make_volume(&desk).await;
+            }
             Self::VolumeOnServer => {
                 let volume = make_volume(&desk).await;
                 desk.make_server("server", hetzner::Labels::new(), vec![volume], true).await;

@@ -69,9 +69,9 @@ fn each_code_is_listed_and_explained_in_80_columns() {
 
 #[test]
 fn unknown_code_gets_the_nearest_ones() {
-    insta::assert_snapshot!(unknown("token_invald").to_string(), @r#"
-    Error: no error and no warning has the code "token_invald"
-    Hint: did you mean token_invalid?
+    insta::assert_snapshot!(unknown("volumefull").to_string(), @r#"
+    Error: no error and no warning has the code "volumefull"
+    Hint: did you mean volume_full?
     Hint: `dockbridge explain` lists all codes
     "#);
     insta::assert_snapshot!(unknown("xyz").to_string(), @r#"
