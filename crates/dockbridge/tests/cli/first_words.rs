@@ -17,7 +17,7 @@ async fn words_of_other_tools_work_or_name_the_command() {
         (&["image", "ls"], "This owner has no images."),
         (&["destroy"], "No server exists."),
         (&["server", "rm"], "No server exists."),
-        (&["sweep", "-y"], "Nothing"),
+        (&["sweep", "-y"], "No orphans found."),
         (&["-v"], "dockbridge "),
         (&["-V"], "dockbridge "),
         (&["help", "start"], "-d, --detach"),
