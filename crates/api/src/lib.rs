@@ -24,6 +24,7 @@ mod document;
 mod error;
 mod forward;
 mod machine;
+mod meaning;
 mod port;
 mod protocol;
 mod report;
@@ -48,6 +49,7 @@ pub use document::{
 pub use error::Error;
 pub use forward::{ByHand, Local, NotAForward};
 pub use machine::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary};
+pub use meaning::{ErrorMeaning, ExplainDocument, WarningMeaning};
 pub use port::{EndedConnection, PortState, PortStatus, Remote, Traffic};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use report::{ContainerCounts, DiskUsage, DockerState, MachineReport};

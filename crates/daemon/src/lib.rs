@@ -20,6 +20,7 @@ pub mod json_file;
 mod last_state;
 mod ledger;
 mod metrics;
+mod notices;
 mod ownership;
 mod pin;
 mod proxy_port;

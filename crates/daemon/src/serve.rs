@@ -11,6 +11,7 @@ use gateway::{EngineIdentity, Gateway, LocalPaths};
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, LockAction, Policy, SuspendClock};
 use machine::{Lease, MachineError, Provider, Summary};
+use platform::desktop::Desktop;
 use ports::Ports;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -27,6 +28,7 @@ use crate::health::Health;
 use crate::hints::{HintTexts, Hints};
 use crate::last_state::{LastKnown, LastState};
 use crate::ledger::Accounts;
+use crate::notices::Notices;
 use crate::ownership::{Ownership, OwnershipError};
 use crate::pin::PinFile;
 use crate::proxy_port;
@@ -70,6 +72,8 @@ pub struct Options {
     pub hints: HintTexts,
     /// The service manager that runs this daemon.
     pub service: Service,
+    /// Where notices are shown; `None` for none.
+    pub desktop: Option<Desktop>,
 }
 
 /// Why a daemon does not start.
@@ -163,6 +167,7 @@ impl Daemon {
         let (commands, received) = mpsc::channel(COMMANDS);
         let pin = PinFile::in_directory(&options.state);
         pin.restore(&activity, Timestamp::now());
+        let in_session = session_tasks(&options, &clock, &activity, &commands, &watched);
         let hints = Hints::new(options.hints, &options.profile);
         let health = Health::new(hints.clone());
         let connector: Arc<dyn Connector> =
@@ -220,12 +225,10 @@ impl Daemon {
             provider: options.provider,
             health,
         });
-        let heeding = (options.policy.lock.action != LockAction::Ignore)
-            .then(|| spawned(session_events::heed(activity, commands.clone())));
         let serving = Serving::start(&gateway, docker, proxies, control, router);
         let reporting = spawned(service::report(watched, probe, shutdown.clone()));
         let supervised = supervised_until(supervised, shutdown, &commands).await;
-        drop(heeding);
+        drop(in_session);
         serving.end(ports, ownership).await;
         drop(reporting);
         resume_panic(supervised);
@@ -234,6 +237,28 @@ impl Daemon {
 
 fn spawned(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(task))
+}
+
+/// What connects the daemon with the user's session: its events, and notices on its desktop. The
+/// tasks end with their handles.
+fn session_tasks(
+    options: &Options,
+    clock: &Arc<dyn Clock>,
+    activity: &Activity,
+    commands: &mpsc::Sender<Command>,
+    state: &watch::Receiver<DaemonState>,
+) -> Vec<AbortOnDropHandle<()>> {
+    let events = (options.policy.lock.action != LockAction::Ignore)
+        .then(|| spawned(session_events::heed(activity.clone(), commands.clone())));
+    let notices = options.desktop.clone().map(|desktop| Notices {
+        desktop,
+        profile: options.profile.clone(),
+        directory: options.state.clone(),
+        lease: i64::try_from(options.lease.length.as_secs()).unwrap_or(i64::MAX),
+        clock: clock.clone(),
+    });
+    let notices = notices.map(|notices| spawned(notices.run(state.clone())));
+    events.into_iter().chain(notices).collect()
 }
 
 /// What the daemon begins with, and its first state. A machine that is gone since the last daemon

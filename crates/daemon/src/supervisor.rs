@@ -248,7 +248,7 @@ impl Supervisor {
 
 /// Returns when the moment has come; never for `None`. After a sleep beyond it the computer finds
 /// that it has come.
-async fn until(clock: &dyn Clock, moment: Option<Moment>) {
+pub(crate) async fn until(clock: &dyn Clock, moment: Option<Moment>) {
     let Some(moment) = moment else { return std::future::pending().await };
     loop {
         let left = moment.since(clock.now());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use api::client::{Client, ClientError};
 use api::{MachineState, Status};
+use clap::builder::styling::{AnsiColor, Style, Styles};
 use machine::History;
 
 /// Arguments to insert after `dockbridge` in hints, so that they apply to the same profile.
@@ -51,8 +52,8 @@ pub fn with_arguments(text: &str) -> String {
 }
 
 fn completed(text: &str, arguments: &str) -> String {
-    // `try` and `local-cloud` have no profile of the user's.
-    let apart = ["try", "local-cloud", "--"];
+    // These have no profile of the user's.
+    let apart = ["try", "local-cloud", "explain", "--"];
     let mut pieces = text.split("`dockbridge ");
     let mut whole = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -94,14 +95,60 @@ pub fn written() -> io::Result<()> {
     unwritten.map_or(Ok(()), Err)
 }
 
-/// Prints a line on standard error.
+/// Prints a line on standard error. A terminal shows its first word in color, unless `NO_COLOR` is
+/// set.
 pub fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", with_arguments(line));
+    let _ = writeln!(anstream::stderr(), "{}", styled(&with_arguments(line)));
+}
+
+/// Prints a line of less weight on standard error, on a terminal only.
+pub fn whisper(line: &str) {
+    let dim = Style::new().dimmed();
+    if io::stderr().is_terminal() {
+        let _ = writeln!(anstream::stderr(), "{dim}{line}{dim:#}");
+    }
+}
+
+/// A message whose lines begin in the colors that clap gives to such words.
+fn styled(text: &str) -> String {
+    let styles = Styles::styled();
+    let words = [
+        ("Error:", *styles.get_error()),
+        ("Warning:", AnsiColor::Yellow.on_default().bold()),
+        ("Hint:", *styles.get_valid()),
+    ];
+    let line = |line: &str| {
+        let known = words.iter().find(|(word, _)| line.starts_with(word));
+        known.map_or_else(
+            || line.to_owned(),
+            |(word, style)| format!("{style}{word}{style:#}{}", &line[word.len()..]),
+        )
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line for programs on standard error.
 pub fn complain_as_is(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Columns of a text for users.
+const COLUMNS: usize = 80;
+
+/// A name and what there is to say about it, in lines of [`COLUMNS`]: the text begins in a column
+/// of its own.
+pub fn item(name: &str, text: &str, column: usize) -> Vec<String> {
+    let mut lines = vec![format!("{name:<width$}", width = column.saturating_sub(1))];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= COLUMNS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{:column$}{word}", "")),
+        }
+    }
+    lines
 }
 
 /// `1.2 s`, `75 s`.
@@ -220,6 +267,24 @@ mod tests {
             "`dockbridge try` needs no account"
         );
         assert_eq!(complete("no dockbridge serves /x"), "no dockbridge serves /x");
+    }
+
+    #[test]
+    fn first_words_of_a_message_are_colored_and_the_rest_is_not() {
+        assert_eq!(
+            styled("Error: no disk Error: x\nHint: make room\nas above"),
+            "\u{1b}[1m\u{1b}[31mError:\u{1b}[0m no disk Error: x\n\
+             \u{1b}[32mHint:\u{1b}[0m make room\nas above"
+        );
+        assert_eq!(styled("No server exists."), "No server exists.");
+    }
+
+    #[test]
+    fn text_beside_a_name_keeps_its_column() {
+        let text = "word ".repeat(20);
+        let lines = item("Cause", &text, 14);
+        assert_eq!(lines[0], format!("Cause         {}", "word ".repeat(13).trim_end()));
+        assert_eq!(lines[1], format!("              {}", "word ".repeat(7).trim_end()));
     }
 
     #[test]

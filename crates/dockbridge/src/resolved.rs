@@ -22,6 +22,7 @@ static CLIENT: OnceLock<String> = OnceLock::new();
 
 /// Arguments that all commands share.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of all commands")]
 pub struct GlobalArgs {
     /// Profile: it has its own sockets, machine and volume
     #[arg(

@@ -4,6 +4,8 @@
 //! do not change. The crate knows nothing of machines, tunnels or Docker.
 
 pub mod clock;
+#[cfg(feature = "session")]
+pub mod desktop;
 pub mod detach;
 #[cfg(all(unix, feature = "local-socket"))]
 pub mod local_socket;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::command::Ran;
 
 /// Commands whose `--json` has a schema of the same name.
-const COMMANDS: [&str; 5] = ["status", "why", "cost", "audit", "ports"];
+const COMMANDS: [&str; 6] = ["status", "why", "cost", "audit", "ports", "explain"];
 /// Commands with commands of their own.
 const GROUPS: [&str; 6] = ["server", "volume", "image", "service", "config", "context"];
 

@@ -66,6 +66,7 @@ impl Stage {
             ports: None,
             hints: dockbridge_daemon::HintTexts { error: |_| None, warning: |_| Vec::new() },
             service: dockbridge_daemon::Service::default(),
+            desktop: None,
         };
         let ending = CancellationToken::new();
         let daemon = Daemon::bind(options).await.unwrap();

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long)]
     token_stdin: bool,
     /// Never prompt: take the token from the environment or the settings
-    #[arg(long, conflicts_with = "token_stdin")]
+    #[arg(long, short = 'y', conflicts_with = "token_stdin")]
     yes: bool,
     /// Do not create a docker context
     #[arg(long)]

@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use api::Code;
 use machine::{Consent, Destroyed, Provider as _, Summary};
 
+use crate::examples;
 use crate::failure::{Failure, NOT_RUNNING, Outcome};
 use crate::json::say_json;
 use crate::output::say;
@@ -16,6 +17,7 @@ pub enum Command {
     /// Create it now (the daemon renews its lease)
     Create,
     /// Destroy it; the volume stays
+    #[command(aliases = ["delete", "rm"])]
     Destroy,
     /// Show it as the cloud reports it
     Status {
@@ -24,12 +26,14 @@ pub enum Command {
         json: bool,
     },
     /// List all servers of this profile
+    #[command(alias = "ls")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Log in to it, or run a command on it
+    #[command(after_help = examples::of(examples::SSH))]
     Ssh {
         /// The command
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -11,12 +11,14 @@ use api::Code;
 use api::client::ClientError;
 use daemon::{Daemon, HintTexts, Options, Service};
 use machine::{Host, Provider};
+use platform::desktop::Desktop;
 use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
 
 use super::service::installed::Units;
 use super::service::start::{SERVICE_HINT, start_service};
 use crate::agents::{agents, are_there};
+use crate::docker_plugin::command_arguments;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::hints::{hint, warning_hints, warning_now};
 use crate::output::say;
@@ -37,7 +39,7 @@ const LONGEST_START: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run in the background
-    #[arg(long)]
+    #[arg(long, short = 'd')]
     detach: bool,
     /// Where machines come from; `--host` implies ssh
     #[arg(long, value_enum)]
@@ -112,7 +114,7 @@ async fn bind(arguments: &Args, global: &GlobalArgs, service: Service) -> Outcom
             return Ok(None);
         }
     }
-    if arguments.detach {
+    if arguments.detach && std::env::var_os(DETACHED).is_none() {
         detach(&resolved).await?;
         return Ok(None);
     }
@@ -184,6 +186,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>, service: Service) -
         ports: resolved.ports(),
         hints: HintTexts { error: hint, warning: warning_hints },
         service,
+        desktop: resolved.settings.desktop.notices.then(Desktop::default),
     }
 }
 
@@ -326,12 +329,13 @@ async fn detach(resolved: &Resolved) -> Outcome {
         .and_then(|()| log.sync_all())
         .map_err(|error| unwritable(&log_path, &error))?;
     let begins_at = log.metadata()?.len();
-    let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
     let mut command = std::process::Command::new(std::env::current_exe()?);
     platform::detach::prepare(&mut command);
     let mut child = tokio::process::Command::from(command)
-        .args(arguments)
+        .args(command_arguments())
         .env(DETACHED, &log_path)
+        // The log has no colors.
+        .env_remove("CLICOLOR_FORCE")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

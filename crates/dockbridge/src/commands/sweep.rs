@@ -12,7 +12,7 @@ use crate::resolved::{GlobalArgs, Resolved};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Remove what is listed. Volumes are never listed
-    #[arg(long)]
+    #[arg(long, short = 'y', alias = "force", short_alias = 'f')]
     yes: bool,
     /// Print JSON
     #[arg(long)]

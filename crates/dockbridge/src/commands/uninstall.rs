@@ -14,7 +14,7 @@ use machine::Profile;
 
 use self::files::Removal;
 use self::program::Program;
-use super::{bills, context, service, stop};
+use super::{bills, context, plugin, service, stop};
 use crate::failure::{Failure, Outcome};
 use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved};
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     purge: bool,
     /// Do not ask for confirmation
-    #[arg(long)]
+    #[arg(long, short = 'y', alias = "force", short_alias = 'f')]
     yes: bool,
 }
 
@@ -49,6 +49,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     }
     for name in context::remove_own(&resolved) {
         say(&format!("Removed the docker context {name:?}."));
+    }
+    if let Some(link) = plugin::remove_own() {
+        say(&format!("Removed the docker plugin {}.", link.display()));
     }
     let paths = &resolved.paths;
     let mut removal = Removal::default();
@@ -93,7 +96,7 @@ fn announce(resolved: &Resolved, profiles: &[Resolved], program: &Program, purge
     let paths = &resolved.paths;
     let names: Vec<String> = profiles.iter().map(|it| it.profile.to_string()).collect();
     say(&format!("This removes dockbridge from this computer (profiles: {}):", names.join(", ")));
-    say("  daemons, docker contexts and sockets");
+    say("  daemons, docker contexts, docker plugin and sockets");
     say(&format!(
         "  {}: logs, audit log, books, what the last machine was",
         paths.state().display()

@@ -235,6 +235,13 @@ settings! {
         stall_timeout: Positive, default("60s");
     }
 
+    /// The user's desktop on this computer.
+    desktop: Desktop {
+        /// Notices on the desktop: after a command has waited 10 s for a machine, and when a
+        /// machine is gone that you did not delete yourself. `false`: none
+        notices: Switch, default("true");
+    }
+
     /// The daemon's log.
     logging: Logging {
         /// Filter of the log's events

@@ -69,6 +69,8 @@ async fn defaults() {
       # server_types: not set
       rescue_timeout: 5m
       stall_timeout: 1m
+    desktop:
+      notices: true
     logging:
       level: info
       json: false
@@ -94,6 +96,7 @@ const ALL_SETTINGS: &str = "machine: {provider: ssh}\n\
      image: {name: lab, talos_version: v1.12.0, schematic: abc,\n  \
      factory: 'https://factory.example', server_types: [cx23], rescue_timeout: 2m,\n  \
      stall_timeout: 30s}\n\
+     desktop: {notices: false}\n\
      logging: {level: 'info,tunnel=debug', json: true}\n";
 
 #[tokio::test]
@@ -153,6 +156,8 @@ async fn all_settings_set() {
       server_types: [cx23]
       rescue_timeout: 2m
       stall_timeout: 30s
+    desktop:
+      notices: false
     logging:
       level: info,tunnel=debug
       json: true

@@ -7,21 +7,30 @@ mod arguments;
 #[path = "../bill/mod.rs"]
 mod bill;
 mod books;
+#[expect(dead_code, reason = "the logind on it is for other tests")]
+#[path = "../../../platform/tests/session/rig.rs"]
+mod bus;
 mod clock;
 mod cloud_project;
 mod completions;
 mod config_show;
 mod daemon_start;
 mod docker_errors;
+mod docker_plugin;
 mod emergencies;
+mod errors;
+mod first_words;
 mod forwards;
 mod fresh_volume;
 mod help;
 mod images;
 mod invalid_settings;
 mod joining;
+#[path = "../../../platform/tests/session/listener.rs"]
+mod listener;
 mod local_cloud_command;
 mod no_api;
+mod notices;
 mod own_host;
 mod profiles;
 mod read_only_commands;
