@@ -24,6 +24,8 @@ mod document;
 mod error;
 mod forward;
 mod machine;
+#[cfg(feature = "client")]
+mod machine_log;
 mod port;
 mod protocol;
 mod report;
@@ -40,7 +42,9 @@ pub use audit::{AuditEntry, CallResult};
 pub use category::{Category, Entry};
 pub use code::Code;
 pub use condition::Condition;
-pub use control::{Answer, CONTROL_SUFFIX, DestroyQuery, PinQuery, control_socket};
+pub use control::{
+    Answer, CONTROL_SUFFIX, DestroyQuery, MachineLogQuery, PinQuery, control_socket,
+};
 pub use cost::{Bill, EndCause, Purpose, ServerBill, VolumeBill};
 pub use document::{
     AuditDocument, CostDocument, Failed, PortsDocument, SCHEMA, StatusDocument, WhyDocument,
@@ -48,6 +52,8 @@ pub use document::{
 pub use error::Error;
 pub use forward::{ByHand, Local, NotAForward};
 pub use machine::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary};
+#[cfg(feature = "client")]
+pub use machine_log::MachineLog;
 pub use port::{EndedConnection, PortState, PortStatus, Remote, Traffic};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use report::{ContainerCounts, DiskUsage, DockerState, MachineReport};

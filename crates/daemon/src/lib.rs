@@ -19,6 +19,7 @@ mod hints;
 pub mod json_file;
 mod last_state;
 mod ledger;
+mod machine_log;
 mod metrics;
 mod ownership;
 mod pin;

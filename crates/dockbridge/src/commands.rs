@@ -10,6 +10,7 @@ mod image;
 mod init;
 #[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod local_cloud;
+mod logs;
 mod pin;
 mod ports;
 #[cfg(all(test, feature = "local-cloud", target_os = "linux"))]
@@ -51,6 +52,8 @@ pub enum Command {
     Cost(cost::Args),
     /// List every call that changed the cloud: when, who, why, with what result
     Audit(audit::Args),
+    /// Show the log of the daemon, of the machine, or of the calls that changed the cloud
+    Logs(logs::Args),
     /// Stop the daemon; the machine runs on until its lease ends
     Stop(stop::Args),
     /// Install, remove or show the service that runs the daemon
@@ -96,6 +99,7 @@ impl Command {
             Command::Why(arguments) => arguments.json,
             Command::Cost(arguments) => arguments.json,
             Command::Audit(arguments) => arguments.json,
+            Command::Logs(arguments) => arguments.json,
             Command::Ports(arguments) => arguments.json,
             Command::Sweep(arguments) => arguments.json,
             Command::Version(arguments) => arguments.json,
@@ -120,6 +124,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Unpin => pin::unpin(global).await,
         Command::Cost(arguments) => cost::run(arguments, global).await,
         Command::Audit(arguments) => audit::run(arguments, global),
+        Command::Logs(arguments) => logs::run(arguments, global).await,
         Command::Stop(arguments) => stop::run(arguments, global).await,
         Command::Service(command) => service::run(command, global).await,
         Command::Wake => wake::run(global).await,
