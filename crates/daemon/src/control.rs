@@ -14,7 +14,6 @@ use api::{
 use axum::body::Body;
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router, middleware};
@@ -30,7 +29,7 @@ use crate::conditions::conditions;
 use crate::containers;
 use crate::health::Health;
 use crate::machine_log;
-use crate::metrics;
+use crate::observability::Observability;
 use crate::pin::PinFile;
 use crate::request_id::{named, traced};
 use crate::state::{DaemonState, MachineState};
@@ -55,12 +54,13 @@ pub(crate) struct Control {
     pub(crate) pin: PinFile,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) health: Health,
+    pub(crate) observability: Observability,
 }
 
 pub(crate) fn router(control: Control) -> Router {
+    let observability = control.observability.clone().router();
     Router::new()
         .route("/status", get(status))
-        .route("/metrics", get(metrics))
         .route("/machine-log", get(machine_log))
         .route("/wake", post(wake))
         .route("/pin", post(pin))
@@ -72,6 +72,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/ports", delete(remove_forward))
         .layer(middleware::from_fn(traced))
         .with_state(Arc::new(control))
+        .merge(observability)
 }
 
 async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
@@ -103,12 +104,6 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     status.service.clone_from(&control.service);
     status.why.warnings = control.health.warnings(moment, Timestamp::now());
     Json(status)
-}
-
-async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {
-    let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
-    let disk = control.state.borrow().report.as_ref().and_then(|report| report.disk);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&ports, disk)).into_response()
 }
 
 /// Answered with the lines of the machine's journal. Wakes no machine.

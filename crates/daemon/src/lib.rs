@@ -21,6 +21,7 @@ mod last_state;
 mod ledger;
 mod machine_log;
 mod metrics;
+mod observability;
 mod ownership;
 mod pin;
 mod proxy_port;

@@ -78,7 +78,8 @@ async fn failure(process: Process) -> Option<String> {
 fn command(query: &MachineLogQuery) -> Option<String> {
     let MachineLogQuery { since, lines, after, follow } = query;
     let mut command = format!(
-        "exec journalctl --quiet --no-pager --all --output=json --output-fields={FIELDS} --lines={}",
+        "exec journalctl --quiet --no-pager --all --output=json --output-fields={FIELDS} \
+            --lines={}",
         lines.map_or_else(|| "all".to_owned(), |lines| lines.to_string())
     );
     if let Some(since) = since {

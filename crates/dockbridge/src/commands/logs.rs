@@ -210,7 +210,9 @@ mod tests {
     fn call_has_the_severity_of_its_result_and_its_request() {
         let line = |result: &str| {
             format!(
-                r#"{{"at":"2026-11-29T10:00:00Z","actor":"policy","reason":"idle","request_id":"k3vq7xw2hdrm","process":7,"method":"DELETE","path":"/servers/7","id":7,"result":"{result}"}}"#
+                r#"{{"at":"2026-11-29T10:00:00Z","actor":"policy","reason":"idle","process":7,
+                "request_id":"k3vq7xw2hdrm","method":"DELETE","path":"/servers/7","id":7,
+                "result":"{result}"}}"#
             )
         };
         for (result, level) in

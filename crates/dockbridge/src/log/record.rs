@@ -135,22 +135,29 @@ fn plain(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    const LINE: &str = r#"{"timestamp":"2026-11-29T10:00:01.123456Z","level":"INFO","fields":{"message":"answered with an error","status":"503"},"target":"gateway::respond","spans":[{"id":"k3vq7xw2hdrm","method":"GET","name":"request"}]}"#;
+    fn example() -> String {
+        let fields = r#"{"message":"answered with an error","status":"503"}"#;
+        let span = r#"{"id":"k3vq7xw2hdrm","method":"GET","name":"request"}"#;
+        let time = "2026-11-29T10:00:01.123456Z";
+        format!(
+            r#"{{"timestamp":"{time}","level":"INFO","fields":{fields},"target":"t","spans":[{span}]}}"#
+        )
+    }
 
     #[test]
     fn line_of_the_file_is_text_with_its_request_and_fields() {
-        let record = Record::of_line(LINE, None);
+        let record = Record::of_line(&example(), None);
         assert_eq!(
             record.line(),
             "2026-11-29 10:00:01.123 UTC  INFO request{id=k3vq7xw2hdrm method=GET}: answered with \
              an error status=503"
         );
-        assert_eq!(record.json, LINE);
+        assert_eq!(record.json, example());
     }
 
     #[test]
     fn what_the_process_printed_itself_is_an_error_of_the_same_time() {
-        let before = Record::of_line(LINE, None).at;
+        let before = Record::of_line(&example(), None).at;
         let record = Record::of_line("Error: no room\u{1b}[2J", before);
         assert_eq!((record.at, record.level), (before, Level::Error));
         assert!(record.line().ends_with("ERROR Error: no room\\u{1b}[2J"), "{}", record.line());

@@ -119,7 +119,7 @@ mod tests {
                 "agent: stream 3",
             ),
             (
-                r#""PRIORITY":"3","SYSLOG_IDENTIFIER":"dockerd","_SYSTEMD_UNIT":"docker.service","MESSAGE":"no room""#,
+                r#""PRIORITY":"3","_SYSTEMD_UNIT":"docker.service","MESSAGE":"no room""#,
                 Level::Error,
                 "docker: no room",
             ),
