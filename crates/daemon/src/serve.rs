@@ -181,6 +181,7 @@ impl Daemon {
     /// left to its lease.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { options, ownership, docker, proxies, control, metrics, found } = self;
+        let settings = options.supervision();
         let clock: Arc<dyn Clock> = Arc::new(SuspendClock);
         let activity = Activity::new(clock.clone());
         let last = LastState::in_directory(&options.state);
@@ -201,10 +202,8 @@ impl Daemon {
         let directory = options.state.clone();
         let passive =
             PassiveConnector::new(watched.clone(), clock.clone(), directory, hints.clone());
-        let (own, shared) = (activity.clone(), ports.clone());
-        let gateway =
-            Gateway::with_paths(connector, own, shared, knowledge.clone(), options.local_paths)
-                .with_status(Arc::new(passive));
+        let gateway = gateway(connector, &activity, &ports, &knowledge, options.local_paths)
+            .with_status(Arc::new(passive));
         let (probe, answers) = probe();
         let sources = Sources {
             state: watched.clone(),
@@ -218,7 +217,7 @@ impl Daemon {
         let observability = Observability::new(&options.profile, &gateway, sources, probe.clone());
         let observing = observability.clone().start(watched.clone(), metrics);
         let supervisor = Supervisor {
-            settings: options.supervision(),
+            settings,
             parts: Parts {
                 provider: options.provider.clone(),
                 activity: activity.clone(),
@@ -260,6 +259,16 @@ impl Daemon {
         drop((reporting, observing));
         resume_panic(supervised);
     }
+}
+
+fn gateway(
+    connector: Arc<dyn Connector>,
+    activity: &Activity,
+    ports: &Option<Ports>,
+    identity: &EngineIdentity,
+    paths: LocalPaths,
+) -> Gateway {
+    Gateway::with_paths(connector, activity.clone(), ports.clone(), identity.clone(), paths)
 }
 
 fn spawned(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {

@@ -139,9 +139,8 @@ mod tests {
         let fields = r#"{"message":"answered with an error","status":"503"}"#;
         let span = r#"{"id":"k3vq7xw2hdrm","method":"GET","name":"request"}"#;
         let time = "2026-11-29T10:00:01.123456Z";
-        format!(
-            r#"{{"timestamp":"{time}","level":"INFO","fields":{fields},"target":"t","spans":[{span}]}}"#
-        )
+        let head = format!(r#""timestamp":"{time}","level":"INFO","target":"t""#);
+        format!(r#"{{{head},"fields":{fields},"spans":[{span}]}}"#)
     }
 
     #[test]
