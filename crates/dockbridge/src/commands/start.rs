@@ -159,6 +159,9 @@ fn introduce(daemon: &Daemon, resolved: &Resolved) {
              DOCKER_HOST=tcp://127.0.0.1:{port}"
         ));
     }
+    if let Some(address) = resolved.settings.metrics.listen {
+        say(&format!("Metrics: http://{address}/metrics"));
+    }
 }
 
 /// Each client takes one descriptor and its stream may take another. A session begins with a soft
@@ -181,6 +184,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>, service: Service) -
         socket: resolved.socket.clone(),
         state: resolved.paths.profile_state(&resolved.profile),
         proxy_port: resolved.settings.docker.proxy_port,
+        metrics: resolved.settings.metrics.listen,
         local_paths: resolved.directories(),
         ports: resolved.ports(),
         hints: HintTexts { error: hint, warning: warning_hints },

@@ -72,6 +72,8 @@ async fn defaults() {
     logging:
       level: info
       json: false
+    metrics:
+      # listen: not set
     ");
 }
 
@@ -94,7 +96,8 @@ const ALL_SETTINGS: &str = "machine: {provider: ssh}\n\
      image: {name: lab, talos_version: v1.12.0, schematic: abc,\n  \
      factory: 'https://factory.example', server_types: [cx23], rescue_timeout: 2m,\n  \
      stall_timeout: 30s}\n\
-     logging: {level: 'info,tunnel=debug', json: true}\n";
+     logging: {level: 'info,tunnel=debug', json: true}\n\
+     metrics: {listen: 9466}\n";
 
 #[tokio::test]
 async fn all_settings_set() {
@@ -156,5 +159,7 @@ async fn all_settings_set() {
     logging:
       level: info,tunnel=debug
       json: true
+    metrics:
+      listen: 127.0.0.1:9466
     "#);
 }

@@ -21,6 +21,8 @@ mod images;
 mod invalid_settings;
 mod joining;
 mod local_cloud_command;
+mod logs;
+mod metrics;
 mod no_api;
 mod own_host;
 mod profiles;
