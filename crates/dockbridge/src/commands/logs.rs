@@ -1,6 +1,7 @@
 //! `dockbridge logs`: the logs of the daemon, of the machine, and of the calls that changed the
 //! cloud, through one filter.
 
+mod arguments;
 mod machine;
 
 use std::path::Path;
@@ -12,10 +13,11 @@ use daemon::AuditLog;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
+use self::arguments::{Lines, lines, moment, request_id};
 use super::audit;
 use crate::failure::{Failure, Outcome};
 use crate::log::file::{Rotation, files};
-use crate::log::filter::{Filter, Tail, moment, request_id};
+use crate::log::filter::{Filter, Tail};
 use crate::log::follow::LogReader;
 use crate::log::record::{Level, Record};
 use crate::output::{has_no_reader, say, say_as_is};
@@ -61,20 +63,6 @@ pub struct Args {
     /// As JSON lines
     #[arg(long)]
     pub json: bool,
-}
-
-/// A number of lines; `None` for all.
-#[derive(Debug, Clone, Copy)]
-struct Lines(Option<usize>);
-
-fn lines(text: &str) -> Result<Lines, String> {
-    match text {
-        "all" => Ok(Lines(None)),
-        number => number
-            .parse()
-            .map(|number| Lines(Some(number)))
-            .map_err(|_| "write a number of lines, or `all`".to_owned()),
-    }
 }
 
 /// What is shown, and how.
@@ -203,7 +191,6 @@ mod tests {
         ] {
             assert_eq!(view(line).lines, lines, "{line}");
         }
-        assert!(lines("some").is_err());
     }
 
     #[test]

@@ -34,6 +34,28 @@ async fn control_socket_has_metrics_and_health() {
 }
 
 #[tokio::test]
+async fn prometheus_accepts_the_text_and_the_names() {
+    if std::process::Command::new("promtool").arg("--version").output().is_err() {
+        return testkit::passed_over!("no promtool");
+    }
+    let desk = Desk::new().await;
+    let daemon = desk.start().await;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    desk.dockbridge(&["ports", "add", &format!("{port}:web:80")]).await.succeeded();
+    let mut scrape = desk.command("curl");
+    scrape.args(["-sS", "--unix-socket"]).arg(format!("{}.control", desk.socket().display()));
+    scrape.arg("http://dockbridge/metrics");
+    let text = run(scrape, "").await.succeeded().stdout.clone();
+    assert!(text.contains("dockbridge_forward_up{container=\"web\""), "{text}");
+    let mut promtool = desk.command("promtool");
+    promtool.args(["check", "metrics"]);
+    let checked = run(promtool, &text).await;
+    let said = [&checked.succeeded().stdout, &checked.stderr];
+    assert!(said.iter().all(|said| said.is_empty()), "{checked}\n{text}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn request_that_is_refused_here_is_counted_once() {
     let desk = Desk::new().await;
     let daemon = desk.start().await;
