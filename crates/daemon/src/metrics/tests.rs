@@ -117,9 +117,9 @@ fn stage_and_result_of_a_wake_are_counted_once_however_often_the_state_is_seen()
         "t_wakes_total{result=\"failed\"} 2",
         "t_wakes_total{result=\"up\"} 0",
         "t_wake_stage_duration_seconds_count{stage=\"create\"} 2",
-        "t_wake_stage_duration_seconds_sum{stage=\"create\"} 6",
+        "t_wake_stage_duration_seconds_sum{stage=\"create\"} 6.0",
         "t_wake_stage_duration_seconds_count{stage=\"boot\"} 2",
-        "t_wake_stage_duration_seconds_sum{stage=\"boot\"} 34",
+        "t_wake_stage_duration_seconds_sum{stage=\"boot\"} 34.0",
         "t_reconnects_total 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
