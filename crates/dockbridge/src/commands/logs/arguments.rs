@@ -40,9 +40,10 @@ fn moment_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
-    let civil = match text.parse::<Time>() {
-        Ok(time) => Some(now.date().to_datetime(time)),
-        Err(_) => text.parse::<DateTime>().ok(),
+    // A date with a time can be read as a time, too.
+    let civil = match text.parse::<DateTime>() {
+        Ok(civil) => Some(civil),
+        Err(_) => text.parse::<Time>().ok().map(|time| now.date().to_datetime(time)),
     };
     let at = civil.and_then(|civil| civil.to_zoned(now.time_zone().clone()).ok());
     at.map(|at| at.timestamp()).ok_or_else(wrong)
