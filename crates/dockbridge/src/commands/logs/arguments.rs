@@ -1,4 +1,4 @@
-//! The arguments of `logs`, as the user types them: a number of lines, a moment, the id of a request.
+//! The arguments of `logs`, as the user types them: a number of lines, a moment, a request id.
 
 use std::time::Duration;
 
