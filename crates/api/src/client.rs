@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -134,10 +134,14 @@ impl Client {
             None => Vec::new(),
         };
         let request = request.body(Full::new(Bytes::from(body))).map_err(broken)?;
-        let stream = UnixStream::connect(control_socket(&self.socket))
-            .await
-            .map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })?;
+        let stream = self.connect().await?;
         tokio::time::timeout(LONGEST_ANSWER, exchange(stream, request)).await.map_err(broken)?
+    }
+
+    pub(crate) async fn connect(&self) -> Result<UnixStream, ClientError> {
+        UnixStream::connect(control_socket(&self.socket))
+            .await
+            .map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })
     }
 }
 
@@ -154,11 +158,7 @@ async fn exchange<T: DeserializeOwned>(
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(broken);
         }
-        let answer = serde_json::from_slice::<Answer>(&body).unwrap_or_default();
-        Err(ClientError::Refused(answer.error.unwrap_or_else(|| {
-            let message = answer.message.unwrap_or_else(|| format!("the daemon answered {status}"));
-            Box::new(Error::new(Code::DaemonRefused, message))
-        })))
+        Err(refused(status, &body))
     };
     // If the connection ends first, the request has the error, or the answer came with the last
     // bytes.
@@ -172,6 +172,15 @@ async fn exchange<T: DeserializeOwned>(
     }
 }
 
-fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+/// The error in an answer that is no success.
+pub(crate) fn refused(status: StatusCode, body: &[u8]) -> ClientError {
+    let answer = serde_json::from_slice::<Answer>(body).unwrap_or_default();
+    ClientError::Refused(answer.error.unwrap_or_else(|| {
+        let message = answer.message.unwrap_or_else(|| format!("the daemon answered {status}"));
+        Box::new(Error::new(Code::DaemonRefused, message))
+    }))
+}
+
+pub(crate) fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
     ClientError::Broken(error.into())
 }

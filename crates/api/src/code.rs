@@ -77,6 +77,8 @@ codes! {
         "The machine is a host of the user's own";
     AgentMissing = "agent_missing", Machine, false,
         "The agent's program is missing on this computer";
+    MachineLogUnreadable = "machine_log_unreadable", Machine, false,
+        "The machine's log cannot be read";
     SeveralVolumes = "several_volumes", Volume, false,
         "Several volumes carry the labels of the profile";
     VolumeInUse = "volume_in_use", Volume, false,
@@ -143,6 +145,8 @@ codes! {
         "The service cannot be used";
     PinNotWritten = "pin_not_written", Daemon, false,
         "The pin cannot be written";
+    MetricsAddressTaken = "metrics_address_taken", Daemon, false,
+        "The address of the metrics is in use";
     PortsDisabled = "ports_disabled", Ports, false,
         "Published ports are switched off";
     ForwardExists = "forward_exists", Ports, false,

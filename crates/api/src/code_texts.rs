@@ -113,6 +113,9 @@ texts! {
     AgentMissing:
         "It is sent to each machine, and dockbridge finds none for its architecture.",
         "Install it beside dockbridge.";
+    MachineLogUnreadable:
+        "journalctl is missing there or failed; the message has its own words.",
+        "Log in to the machine and look.";
     SeveralVolumes:
         "dockbridge does not guess which one is right.",
         "Delete the one that is not wanted, by its id.";
@@ -212,6 +215,9 @@ texts! {
     PinNotWritten:
         "The directory of the profile cannot be written to, or the disk is full.",
         "Make room, and pin again.";
+    MetricsAddressTaken:
+        "Another program listens there, or the address is not this computer's.",
+        "Choose another address.";
     PortsDisabled:
         "The settings say so.",
         "Switch them on, and restart the daemon.";

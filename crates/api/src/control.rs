@@ -56,3 +56,18 @@ pub struct DestroyQuery {
     #[serde(default)]
     pub stop: bool,
 }
+
+/// The query of `GET /machine-log`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineLogQuery {
+    /// Entries since then, in seconds since 1970.
+    pub since: Option<i64>,
+    /// Only the last entries.
+    pub lines: Option<u32>,
+    /// Only entries behind the one with this cursor of the journal.
+    pub after: Option<String>,
+    /// The answer goes on with new entries.
+    #[serde(default)]
+    pub follow: bool,
+}

@@ -24,6 +24,8 @@ mod document;
 mod error;
 mod forward;
 mod machine;
+#[cfg(feature = "client")]
+mod machine_log;
 mod meaning;
 mod port;
 mod protocol;
@@ -41,7 +43,9 @@ pub use audit::{AuditEntry, CallResult};
 pub use category::{Category, Entry};
 pub use code::Code;
 pub use condition::Condition;
-pub use control::{Answer, CONTROL_SUFFIX, DestroyQuery, PinQuery, control_socket};
+pub use control::{
+    Answer, CONTROL_SUFFIX, DestroyQuery, MachineLogQuery, PinQuery, control_socket,
+};
 pub use cost::{Bill, EndCause, Purpose, ServerBill, VolumeBill};
 pub use document::{
     AuditDocument, CostDocument, Failed, PortsDocument, SCHEMA, StatusDocument, WhyDocument,
@@ -49,6 +53,8 @@ pub use document::{
 pub use error::Error;
 pub use forward::{ByHand, Local, NotAForward};
 pub use machine::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary};
+#[cfg(feature = "client")]
+pub use machine_log::MachineLog;
 pub use meaning::{ErrorMeaning, ExplainDocument, WarningMeaning};
 pub use port::{EndedConnection, PortState, PortStatus, Remote, Traffic};
 pub use protocol::{Protocol, UnknownProtocol};

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
-use api::{Answer, ByHand, Code, DestroyQuery, Error, Local, PinQuery, Status, VolumeSummary};
+use api::{
+    Answer, ByHand, Code, DestroyQuery, Error, Local, MachineLogQuery, PinQuery, Status,
+    VolumeSummary,
+};
+use axum::body::Body;
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router, middleware};
@@ -25,7 +28,8 @@ use tunnel::current_request;
 use crate::conditions::conditions;
 use crate::containers;
 use crate::health::Health;
-use crate::metrics;
+use crate::machine_log;
+use crate::observability::Observability;
 use crate::pin::PinFile;
 use crate::request_id::{named, traced};
 use crate::state::{DaemonState, MachineState};
@@ -50,12 +54,14 @@ pub(crate) struct Control {
     pub(crate) pin: PinFile,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) health: Health,
+    pub(crate) observability: Observability,
 }
 
 pub(crate) fn router(control: Control) -> Router {
+    let observability = control.observability.clone().router();
     Router::new()
         .route("/status", get(status))
-        .route("/metrics", get(metrics))
+        .route("/machine-log", get(machine_log))
         .route("/wake", post(wake))
         .route("/pin", post(pin))
         .route("/unpin", post(unpin))
@@ -66,6 +72,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/ports", delete(remove_forward))
         .layer(middleware::from_fn(traced))
         .with_state(Arc::new(control))
+        .merge(observability)
 }
 
 async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
@@ -99,10 +106,23 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     Json(status)
 }
 
-async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {
-    let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
-    let disk = control.state.borrow().report.as_ref().and_then(|report| report.disk);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&ports, disk)).into_response()
+/// Answered with the lines of the machine's journal. Wakes no machine.
+async fn machine_log(
+    Shared(control): Shared<Arc<Control>>,
+    Query(query): Query<MachineLogQuery>,
+) -> Response {
+    let ready = match &control.state.borrow().machine {
+        MachineState::Up(ready) => Ok(ready.clone()),
+        other => Err(format!("the machine is {}, so it has no log now", other.kind())),
+    };
+    let ready = match ready {
+        Ok(ready) => ready,
+        Err(message) => return refused(StatusCode::CONFLICT, Error::new(Code::NoMachine, message)),
+    };
+    match machine_log::lines(&ready.tunnel, &query).await {
+        Ok(lines) => Body::from_stream(lines).into_response(),
+        Err(error) => refused(StatusCode::BAD_GATEWAY, error),
+    }
 }
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {

@@ -1,6 +1,7 @@
 //! From options to a running daemon, and its orderly end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +29,9 @@ use crate::health::Health;
 use crate::hints::{HintTexts, Hints};
 use crate::last_state::{LastKnown, LastState};
 use crate::ledger::Accounts;
+use crate::metrics::{History, Sources};
 use crate::notices::Notices;
+use crate::observability::Observability;
 use crate::ownership::{Ownership, OwnershipError};
 use crate::pin::PinFile;
 use crate::proxy_port;
@@ -62,6 +65,8 @@ pub struct Options {
     pub socket: PathBuf,
     /// A TCP port of this computer for the same API.
     pub proxy_port: Option<NonZeroU16>,
+    /// An address for the metrics, beside the control socket.
+    pub metrics: Option<SocketAddr>,
     /// What is known of the directories of this computer.
     pub local_paths: LocalPaths,
     /// Directory for what may be lost, such as the engine's last answer to `_ping`.
@@ -76,6 +81,13 @@ pub struct Options {
     pub desktop: Option<Desktop>,
 }
 
+impl Options {
+    fn supervision(&self) -> Settings {
+        let Self { policy, lease, heartbeat, .. } = self;
+        Settings { policy: policy.clone(), lease: lease.clone(), heartbeat: *heartbeat }
+    }
+}
+
 /// Why a daemon does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -87,6 +99,14 @@ pub enum DaemonError {
     Port {
         /// The port.
         port: NonZeroU16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address of the metrics cannot be listened on.
+    #[error("the address {address} of the metrics cannot be listened on")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
         /// Why.
         source: io::Error,
     },
@@ -113,6 +133,7 @@ pub struct Daemon {
     docker: tokio::net::UnixListener,
     proxies: Vec<TcpListener>,
     control: tokio::net::UnixListener,
+    metrics: Option<TcpListener>,
     found: Result<Option<Summary>, FirstLookError>,
 }
 
@@ -129,6 +150,14 @@ impl Daemon {
                 .map_err(|source| DaemonError::Port { port, source })?,
             None => proxy_port::none(&passed),
         };
+        let metrics = match options.metrics {
+            Some(address) => Some(
+                TcpListener::bind(address)
+                    .await
+                    .map_err(|source| DaemonError::Metrics { address, source })?,
+            ),
+            None => None,
+        };
         let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
             Ok(Err(error)) if error.is_lasting() => return Err(DaemonError::Refused(error)),
             Ok(Ok(found)) => Ok(found),
@@ -139,7 +168,7 @@ impl Daemon {
         let docker = ownership.serve(&options.socket, docker)?;
         let control = options.service.control.take();
         let control = ownership.serve(&control_socket(&options.socket), control)?;
-        Ok(Self { options, ownership, docker, proxies, control, found })
+        Ok(Self { options, ownership, docker, proxies, control, metrics, found })
     }
 
     /// What the cloud answered: a machine that will be taken over, or why it could not be asked.
@@ -155,13 +184,13 @@ impl Daemon {
     /// Serves until `shutdown`, or until an order to stop over the control socket. The machine is
     /// left to its lease.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { options, ownership, docker, proxies, control, found } = self;
+        let Self { options, ownership, docker, proxies, control, metrics, found } = self;
+        let settings = options.supervision();
         let clock: Arc<dyn Clock> = Arc::new(SuspendClock);
         let activity = Activity::new(clock.clone());
         let last = LastState::in_directory(&options.state);
         let mut accounts = Accounts::open(&options.state, options.lease.length, options.budget);
         let (beginning, begun) = begin(&found, &last, &mut accounts, &*clock);
-        let recovery = Recovery::new(begun.last_known.is_some());
         let (state, watched) = watch::channel(begun);
         let (wanted, requests) = watch::channel(Wanted::default());
         let (commands, received) = mpsc::channel(COMMANDS);
@@ -175,26 +204,25 @@ impl Daemon {
         let ports =
             options.ports.map(|options| Ports::new(connector.clone(), activity.clone(), options));
         let knowledge = EngineIdentity::load(&options.state.join("engine.json"));
-        let gateway = Gateway::with_paths(
-            connector,
-            activity.clone(),
-            ports.clone(),
-            knowledge.clone(),
-            options.local_paths,
-        )
-        .with_status(Arc::new(PassiveConnector::new(
-            watched.clone(),
-            clock.clone(),
-            options.state.clone(),
-            hints.clone(),
-        )));
+        let directory = options.state.clone();
+        let passive =
+            PassiveConnector::new(watched.clone(), clock.clone(), directory, hints.clone());
+        let gateway = gateway(connector, &activity, &ports, &knowledge, options.local_paths)
+            .with_status(Arc::new(passive));
         let (probe, answers) = probe();
+        let sources = Sources {
+            state: watched.clone(),
+            history: History::new(),
+            ports: ports.clone(),
+            provider: options.provider.clone(),
+            clock: clock.clone(),
+            directory: options.state,
+            lease: options.lease.length,
+        };
+        let observability = Observability::new(&options.profile, &gateway, sources, probe.clone());
+        let observing = observability.clone().start(watched.clone(), metrics);
         let supervisor = Supervisor {
-            settings: Settings {
-                policy: options.policy.clone(),
-                lease: options.lease,
-                heartbeat: options.heartbeat,
-            },
+            settings,
             parts: Parts {
                 provider: options.provider.clone(),
                 activity: activity.clone(),
@@ -205,7 +233,7 @@ impl Daemon {
                 health: health.clone(),
             },
             records: Records { accounts, last },
-            recovery,
+            recovery: Recovery::new(watched.borrow().last_known.is_some()),
             state,
             inbox: Inbox::new(requests, received, answers),
         };
@@ -224,15 +252,26 @@ impl Daemon {
             pin,
             provider: options.provider,
             health,
+            observability,
         });
         let serving = Serving::start(&gateway, docker, proxies, control, router);
         let reporting = spawned(service::report(watched, probe, shutdown.clone()));
         let supervised = supervised_until(supervised, shutdown, &commands).await;
         drop(in_session);
         serving.end(ports, ownership).await;
-        drop(reporting);
+        drop((reporting, observing));
         resume_panic(supervised);
     }
+}
+
+fn gateway(
+    connector: Arc<dyn Connector>,
+    activity: &Activity,
+    ports: &Option<Ports>,
+    identity: &EngineIdentity,
+    paths: LocalPaths,
+) -> Gateway {
+    Gateway::with_paths(connector, activity.clone(), ports.clone(), identity.clone(), paths)
 }
 
 fn spawned(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {

@@ -103,6 +103,8 @@ pub(crate) struct DaemonState {
     pub(crate) phases: Vec<TimedPhase>,
     /// The agent's last report.
     pub(crate) report: Option<agent_proto::MachineReport>,
+    /// When that report came.
+    pub(crate) reported: Option<Moment>,
     /// The server that is known, and by what its life is counted. It stays while the path to it is
     /// lost.
     pub(crate) tenure: Option<(Option<u64>, Tenure)>,
@@ -130,6 +132,7 @@ impl DaemonState {
             failure: None,
             phases: Vec::new(),
             report: None,
+            reported: None,
             tenure: None,
             last_known: None,
             last_end: None,
@@ -140,7 +143,7 @@ impl DaemonState {
         self.machine = machine;
         self.since = now;
         if !matches!(self.machine, MachineState::Up(_)) {
-            self.report = None;
+            (self.report, self.reported) = (None, None);
         }
         // A client that follows the next wake must not take the last one's stages for it.
         if matches!(self.machine, MachineState::Absent { .. }) {

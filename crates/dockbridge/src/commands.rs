@@ -11,6 +11,7 @@ mod image;
 mod init;
 #[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod local_cloud;
+mod logs;
 mod pin;
 mod plugin;
 mod ports;
@@ -62,6 +63,8 @@ pub enum Command {
     /// List every call that changed the cloud: when, who, why, with what result
     #[command(after_help = examples::of(examples::AUDIT))]
     Audit(audit::Args),
+    /// Show the log of the daemon, of the machine, or of the calls that changed the cloud
+    Logs(logs::Args),
     /// Stop the daemon; the machine runs on until its lease ends
     #[command(after_help = examples::of(examples::STOP))]
     Stop(stop::Args),
@@ -148,6 +151,7 @@ impl Command {
             Command::Cost(arguments) => arguments.json,
             Command::Audit(arguments) => arguments.json,
             Command::Explain(arguments) => arguments.json,
+            Command::Logs(arguments) => arguments.json,
             Command::Ports(arguments) => arguments.wants_json(),
             Command::Sweep(arguments) => arguments.json,
             Command::Version(arguments) => arguments.json,
@@ -172,6 +176,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Unpin => pin::unpin(global).await,
         Command::Cost(arguments) => cost::run(arguments, global).await,
         Command::Audit(arguments) => audit::run(arguments, global),
+        Command::Logs(arguments) => logs::run(arguments, global).await,
         Command::Stop(arguments) => stop::run(arguments, global).await,
         Command::Service(command) => service::run(command, global).await,
         Command::Wake => wake::run(global).await,

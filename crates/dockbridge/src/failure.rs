@@ -270,12 +270,15 @@ impl From<daemon::DaemonError> for Failure {
         let code = match &error {
             DaemonError::Refused(source) => source.code(),
             DaemonError::Port { .. } => Code::ProxyPortTaken,
+            DaemonError::Metrics { .. } => Code::MetricsAddressTaken,
             DaemonError::Socket(OwnershipError::Served { .. }) => Code::SocketServed,
             DaemonError::Socket(_) => Code::SocketUnusable,
         };
         let failure = Self::of_code(code, with_causes(&error));
         match &error {
-            DaemonError::Refused(_) | DaemonError::Port { .. } => failure,
+            DaemonError::Refused(_) | DaemonError::Port { .. } | DaemonError::Metrics { .. } => {
+                failure
+            }
             DaemonError::Socket(OwnershipError::Served { .. }) => failure.hint(
                 "`dockbridge status` shows what it does, `dockbridge stop` ends it; another \
                     one needs `--socket` or `--profile`",

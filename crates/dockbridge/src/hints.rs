@@ -73,6 +73,7 @@ fn machine_hint(code: Code) -> Option<&'static str> {
                 `hetzner.volume_size`"
         }
         Code::VolumeNotGrown => "the cloud's console shows what became of it",
+        Code::MachineLogUnreadable => "`dockbridge server ssh` logs in to the machine",
         Code::ServerSilent | Code::WakeTimedOut => "the next docker command tries again",
         _ => return None,
     })
@@ -119,6 +120,7 @@ fn connection_hint(code: Code) -> Option<&'static str> {
 fn daemon_hint(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::DaemonNotRunning => "start it with `dockbridge start`",
+        Code::MetricsAddressTaken => "change `metrics.listen`, or leave it out",
         Code::ProxyPortTaken => "change `docker.proxy_port`, or leave it out",
         _ => return None,
     })

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use machine::History;
 static GLOBAL_ARGUMENTS: OnceLock<String> = OnceLock::new();
 /// The first error of writing standard output.
 static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+/// A line met a closed pipe.
+static HAS_NO_READER: AtomicBool = AtomicBool::new(false);
 
 /// Records the arguments of this command. Arguments that the environment sets as well are left
 /// out.
@@ -82,9 +85,16 @@ pub fn say_as_is(text: &str) {
     note(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
+/// Whether the reader of standard output is gone, as far as a line has shown it.
+pub fn has_no_reader() -> bool {
+    HAS_NO_READER.load(Ordering::Relaxed)
+}
+
 fn note(written: io::Result<()>) {
     let Err(error) = written else { return };
-    if error.kind() != io::ErrorKind::BrokenPipe {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        HAS_NO_READER.store(true, Ordering::Relaxed);
+    } else {
         UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 }

@@ -95,6 +95,11 @@ impl Paths {
         self.state.join(profile.to_string())
     }
 
+    /// The log of a profile's daemon.
+    pub fn daemon_log(&self, profile: &Profile) -> PathBuf {
+        self.profile_state(profile).join("daemon.log")
+    }
+
     /// Which profile's machine chooses which numbers for published ports.
     pub fn port_windows(&self) -> PathBuf {
         self.state.join("port-windows")

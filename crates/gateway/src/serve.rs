@@ -14,6 +14,7 @@ use crate::context::GatewayContext;
 use crate::engine_status::EngineStatus;
 use crate::local::ping::EngineIdentity;
 use crate::local::stale::StaleResponses;
+use crate::metrics::RequestMetrics;
 use crate::rules::local_path::LocalPaths;
 use crate::rules::portless::Portless;
 use crate::session;
@@ -66,6 +67,7 @@ impl Gateway {
             pool: Arc::default(),
             trim: Arc::default(),
             portless: Portless::default(),
+            metrics: RequestMetrics::default(),
         }))
     }
 
@@ -76,6 +78,11 @@ impl Gateway {
             context.status = Some(status);
         }
         self
+    }
+
+    /// The counters of its requests.
+    pub fn metrics(&self) -> RequestMetrics {
+        self.0.metrics.clone()
     }
 
     /// Serves clients until `shutdown`. Then requests in flight have a few seconds to be answered,

@@ -92,6 +92,10 @@ impl Provider for Cloud {
         self.client.clock_offset()
     }
 
+    fn api_use(&self) -> Option<hetzner::ApiUse> {
+        Some(self.client.api_use())
+    }
+
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>> {
         Box::pin(async {
             self.replace_host_key(ready).await?;

@@ -46,7 +46,7 @@ pub use cloud::{
 };
 pub use code::cloud_code;
 pub use error::{AfterCallOff, MachineError};
-pub use hetzner::{Change, ChangeResult};
+pub use hetzner::{ApiUse, Change, ChangeResult};
 pub use host::Host;
 pub use host_key::{HostKey, generate_key};
 pub use identity::{

@@ -71,7 +71,9 @@ impl Supervisor {
         let length = Duration::from_secs(alive.lease_seconds.into());
         if let Some(report) = self.call(ready, Call::Heartbeat(alive)).await {
             self.recovery.received_heartbeat(at, length);
-            self.state.send_modify(|state| state.report = Some(report));
+            self.state.send_modify(|state| {
+                (state.report, state.reported) = (Some(report), Some(at));
+            });
         }
         self.observe_conditions();
         if ready.summary.id.is_some()

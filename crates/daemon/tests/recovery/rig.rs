@@ -61,6 +61,7 @@ impl Stage {
             heartbeat: Duration::from_secs(1),
             socket: directory.path().join("docker.sock"),
             proxy_port: None,
+            metrics: None,
             local_paths: dockbridge_daemon::LocalPaths::default(),
             state: directory.path().join("state"),
             ports: None,

@@ -1,6 +1,5 @@
 //! `dockbridge start`: the daemon, in the foreground or detached.
 
-use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,6 +20,8 @@ use crate::agents::{agents, are_there};
 use crate::docker_plugin::command_arguments;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::hints::{hint, warning_hints, warning_now};
+use crate::log::file;
+use crate::log::record::{Level, Record};
 use crate::output::say;
 use crate::paths::{make_private_directory, unwritable};
 use crate::resolved::{GlobalArgs, Resolved};
@@ -28,7 +29,7 @@ use crate::settings::{Provider as Kind, Settings, duration};
 use crate::shutdown::end_of_process;
 use crate::ssh_config::Destination;
 
-/// Set for the process that `--detach` starts: the path of its log file.
+/// Set for the process that `--detach` starts.
 const DETACHED: &str = "DOCKBRIDGE_DETACHED";
 /// Set by the unit of a service: the unit's name.
 const SERVICE: &str = "DOCKBRIDGE_SERVICE";
@@ -118,11 +119,11 @@ async fn bind(arguments: &Args, global: &GlobalArgs, service: Service) -> Outcom
         detach(&resolved).await?;
         return Ok(None);
     }
-    crate::log::begin(&resolved.settings, std::env::var_os(DETACHED).map(PathBuf::from))?;
-    allow_many_files();
-    let provider = provider(arguments, &resolved, host.as_deref())?;
     let directory = resolved.paths.profile_state(&resolved.profile);
     make_private_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
+    crate::log::begin(&resolved.settings, &resolved.paths.daemon_log(&resolved.profile))?;
+    allow_many_files();
+    let provider = provider(arguments, &resolved, host.as_deref())?;
     let begun = Instant::now();
     let daemon = Daemon::bind(options(&resolved, provider, service)).await?;
     say(&format!(
@@ -160,6 +161,9 @@ fn introduce(daemon: &Daemon, resolved: &Resolved) {
              DOCKER_HOST=tcp://127.0.0.1:{port}"
         ));
     }
+    if let Some(address) = resolved.settings.metrics.listen {
+        say(&format!("Metrics: http://{address}/metrics"));
+    }
 }
 
 /// Each client takes one descriptor and its stream may take another. A session begins with a soft
@@ -182,6 +186,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>, service: Service) -
         socket: resolved.socket.clone(),
         state: resolved.paths.profile_state(&resolved.profile),
         proxy_port: resolved.settings.docker.proxy_port,
+        metrics: resolved.settings.metrics.listen,
         local_paths: resolved.directories(),
         ports: resolved.ports(),
         hints: HintTexts { error: hint, warning: warning_hints },
@@ -318,14 +323,12 @@ async fn detach(resolved: &Resolved) -> Outcome {
     let daemon = resolved.daemon();
     let directory = resolved.paths.profile_state(&resolved.profile);
     make_private_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
-    let log_path = directory.join("daemon.log");
-    let mut log = File::options()
-        .create(true)
-        .append(true)
-        .open(&log_path)
-        .map_err(|error| unwritable(&log_path, &error))?;
+    let log_path = resolved.paths.daemon_log(&resolved.profile);
+    let mut log = file::open(&log_path).map_err(|error| unwritable(&log_path, &error))?;
     // A daemon that could not report why it fails is not started.
-    writeln!(log, "-- start at {}", jiff::Timestamp::now())
+    let now = Some(jiff::Timestamp::now());
+    let begins = Record::new(now, Level::Info, "dockbridge", "`dockbridge start --detach`");
+    writeln!(log, "{}", begins.json)
         .and_then(|()| log.sync_all())
         .map_err(|error| unwritable(&log_path, &error))?;
     let begins_at = log.metadata()?.len();
@@ -333,11 +336,11 @@ async fn detach(resolved: &Resolved) -> Outcome {
     platform::detach::prepare(&mut command);
     let mut child = tokio::process::Command::from(command)
         .args(command_arguments())
-        .env(DETACHED, &log_path)
+        .env(DETACHED, "true")
         // The log has no colors.
         .env_remove("CLICOLOR_FORCE")
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
+        .stdout(Stdio::null())
         .stderr(log)
         .spawn()?;
     let begun = Instant::now();
@@ -368,10 +371,9 @@ async fn detach(resolved: &Resolved) -> Outcome {
 /// The detached process's own error, as if it had run in the foreground.
 fn reported_by_child(log: &Path, begins_at: u64, status: std::process::ExitStatus) -> Failure {
     let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(
-        text.get(usize::try_from(begins_at).unwrap_or(0)..).unwrap_or_default(),
-    )
-    .into_owned();
+    // The child has begun another file if this one was full.
+    let own = text.get(usize::try_from(begins_at).unwrap_or(0)..).unwrap_or(&text);
+    let text = String::from_utf8_lossy(own);
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     let Some((_, report)) = text.rsplit_once("Error: ") else {
         return Failure::of_code(Code::DaemonEnded, format!("the daemon ended with {status}"))

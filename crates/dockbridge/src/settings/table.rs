@@ -4,7 +4,7 @@
 use lifecycle::{Containers, LockAction};
 use machine::SelfDestruct;
 
-use super::addresses::{ApiAddress, LocalPath, LogFilter, Secret, WebAddress};
+use super::addresses::{ApiAddress, LocalPath, LogFilter, Secret, TcpAddress, WebAddress};
 use super::choice::Choice;
 use super::declare::{first, initial, settings, unset};
 use super::kind::{Given, Invalid, Kind, default_value};
@@ -246,7 +246,14 @@ settings! {
     logging: Logging {
         /// Filter of the log's events
         level: LogFilter, default("info");
-        /// JSON lines instead of text
+        /// JSON lines instead of text on standard error. The log file has JSON lines always
         json: Switch, default("false");
+    }
+
+    /// The daemon's metrics ([metrics.md](metrics.md)).
+    metrics: Metrics {
+        /// A TCP address for `/metrics`, `/healthz` and `/readyz`, which the control socket has
+        /// always. Every program that reaches the address can read them
+        listen: Option<TcpAddress>, unset("none");
     }
 }

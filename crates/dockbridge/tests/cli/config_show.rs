@@ -74,6 +74,8 @@ async fn defaults() {
     logging:
       level: info
       json: false
+    metrics:
+      # listen: not set
     ");
 }
 
@@ -97,7 +99,8 @@ const ALL_SETTINGS: &str = "machine: {provider: ssh}\n\
      factory: 'https://factory.example', server_types: [cx23], rescue_timeout: 2m,\n  \
      stall_timeout: 30s}\n\
      desktop: {notices: false}\n\
-     logging: {level: 'info,tunnel=debug', json: true}\n";
+     logging: {level: 'info,tunnel=debug', json: true}\n\
+     metrics: {listen: 9466}\n";
 
 #[tokio::test]
 async fn all_settings_set() {
@@ -161,5 +164,7 @@ async fn all_settings_set() {
     logging:
       level: info,tunnel=debug
       json: true
+    metrics:
+      listen: 127.0.0.1:9466
     "#);
 }

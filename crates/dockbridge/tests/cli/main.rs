@@ -29,6 +29,8 @@ mod joining;
 #[path = "../../../platform/tests/session/listener.rs"]
 mod listener;
 mod local_cloud_command;
+mod logs;
+mod metrics;
 mod no_api;
 mod notices;
 mod own_host;

@@ -252,6 +252,7 @@ fn each_senseless_value_is_refused_by_name() {
         ("machine: {provider: azure}", "machine.provider", "neither `hetzner` nor `ssh`"),
         ("{machine: {provider: hetzner}, ssh: {host: a@b}}", "ssh.host", "does not use this host"),
         ("logging: {level: quiet}", "logging.level", "is invalid"),
+        ("metrics: {listen: localhost}", "metrics.listen", "is no address"),
         ("logging: {json: perhaps}", "logging.json", "neither `true` nor `false`"),
     ] {
         let loaded = load_for("default", &format!("{text}\n"), &[]);
