@@ -22,6 +22,7 @@ mod cost;
 mod document;
 mod error;
 mod forward;
+mod history;
 mod machine;
 mod port;
 mod protocol;
@@ -46,6 +47,10 @@ pub use document::{
 };
 pub use error::Error;
 pub use forward::{ByHand, Local, NotAForward};
+pub use history::{
+    ActivityKind, ActivityStatus, CheckKind, CheckStatus, EndedActivity, LossEnd, LossStatus,
+    Reconnects,
+};
 pub use machine::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary};
 pub use port::{EndedConnection, PortState, PortStatus, Remote, Traffic};
 pub use protocol::{Protocol, UnknownProtocol};

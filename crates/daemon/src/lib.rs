@@ -8,6 +8,7 @@
 
 mod audit;
 mod boot_history;
+mod checks;
 mod conditions;
 mod connector;
 mod containers;
@@ -19,6 +20,7 @@ mod hints;
 pub mod json_file;
 mod last_state;
 mod ledger;
+mod losses;
 mod metrics;
 mod ownership;
 mod pin;
@@ -32,6 +34,7 @@ mod state;
 mod status;
 mod supervisor;
 mod waiting;
+mod wall;
 mod why;
 
 pub use audit::AuditLog;

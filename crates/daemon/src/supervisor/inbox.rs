@@ -213,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn probe_is_answered_wherever_the_supervisor_waits_and_nowhere_else() {
-        let (_wanted, requests) = watch::channel(0);
+        let (_wanted, requests) = watch::channel(Wanted::default());
         let (_commands, received) = mpsc::channel(1);
         let (mut probe, answers) = probe();
         let mut inbox = Inbox::new(requests, received, answers);
