@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::{CheckKind, CheckStatus};
 use lifecycle::Moment;
 
-use crate::wall::Wall;
+use crate::clock_time::ClockTime;
 
 /// Entries kept: an outage makes about four.
 const KEPT: usize = 32;
@@ -58,7 +58,7 @@ impl CheckHistory {
         self.0.push_front(Run { check, first: at, last: at, count: 1, took, error });
     }
 
-    pub(crate) fn status(&self, wall: Wall) -> Vec<CheckStatus> {
+    pub(crate) fn status(&self, wall: ClockTime) -> Vec<CheckStatus> {
         let status = |run: &Run| CheckStatus {
             check: run.check,
             first: wall.at(run.first),
@@ -81,8 +81,8 @@ mod tests {
         Moment::default().plus(Duration::from_secs(seconds))
     }
 
-    fn wall() -> Wall {
-        Wall { now: at(1_000), time: Timestamp::from_second(10_000).unwrap() }
+    fn wall() -> ClockTime {
+        ClockTime { now: at(1_000), time: Timestamp::from_second(10_000).unwrap() }
     }
 
     #[test]

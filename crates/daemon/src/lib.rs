@@ -9,6 +9,7 @@
 mod audit;
 mod boot_history;
 mod checks;
+mod clock_time;
 mod conditions;
 mod connector;
 mod containers;
@@ -34,7 +35,6 @@ mod state;
 mod status;
 mod supervisor;
 mod waiting;
-mod wall;
 mod why;
 
 pub use audit::AuditLog;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use api::{LossEnd, LossStatus, MachineState, Reconnects};
 use lifecycle::Moment;
 
-use crate::wall::Wall;
+use crate::clock_time::ClockTime;
 
 /// Losses kept.
 const KEPT: usize = 8;
@@ -51,7 +51,7 @@ impl Losses {
         }
     }
 
-    pub(crate) fn status(&self, wall: Wall) -> Reconnects {
+    pub(crate) fn status(&self, wall: ClockTime) -> Reconnects {
         let status = |loss: &Loss| LossStatus {
             at: wall.at(loss.since),
             reason: loss.reason.clone(),
@@ -79,7 +79,7 @@ mod tests {
             losses.follow((states[0], states[1]), Some("no answer"), at(second + 1));
         }
         let time = Timestamp::from_second(1_000).unwrap();
-        losses.status(Wall { now: at(100), time })
+        losses.status(ClockTime { now: at(100), time })
     }
 
     fn loss(at: i64, seconds: f64, end: Option<LossEnd>) -> LossStatus {

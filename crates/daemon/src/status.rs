@@ -13,9 +13,9 @@ use api::{
 use jiff::Timestamp;
 use lifecycle::{History, Kind, KindHistory, Moment, Pin, Verdict};
 
+use crate::clock_time::ClockTime;
 use crate::ledger::money;
 use crate::state::{DaemonState, MachineState};
-use crate::wall::Wall;
 use crate::why::{next_attempt, why_of};
 
 pub(crate) fn status_of(
@@ -32,7 +32,7 @@ pub(crate) fn status_of(
         _ => None,
     };
     let machine = ready.map(|ready| ready.summary.clone());
-    let wall = Wall { now: moment, time: Timestamp::now() };
+    let wall = ClockTime { now: moment, time: Timestamp::now() };
     Status {
         profile: profile.to_owned(),
         socket,

@@ -81,11 +81,20 @@ pub fn say_as_is(text: &str) {
     note(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
-fn note(written: io::Result<()>) {
-    let Err(error) = written else { return };
+/// Prints a line with escape sequences, which only a terminal gets, and none where NO_COLOR is set.
+/// Returns whether further lines have a reader.
+pub fn say_styled(line: &str) -> bool {
+    let mut stdout = anstream::AutoStream::auto(io::stdout().lock());
+    note(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
+}
+
+/// Records a failure. Returns whether the line was written.
+fn note(written: io::Result<()>) -> bool {
+    let Err(error) = written else { return true };
     if error.kind() != io::ErrorKind::BrokenPipe {
         UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
+    false
 }
 
 /// Whether all lines were written.

@@ -5,12 +5,12 @@ use lifecycle::Moment;
 
 /// A moment, and the wall clock's time at it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wall {
+pub(crate) struct ClockTime {
     pub(crate) now: Moment,
     pub(crate) time: Timestamp,
 }
 
-impl Wall {
+impl ClockTime {
     /// Seconds since 1970 at an earlier moment.
     pub(crate) fn at(self, earlier: Moment) -> i64 {
         let age = i64::try_from(self.now.since(earlier).as_secs()).unwrap_or(i64::MAX);
