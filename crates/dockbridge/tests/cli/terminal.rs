@@ -183,6 +183,27 @@ async fn watch_ends_with_its_reader_and_needs_a_daemon() {
 }
 
 #[tokio::test]
+async fn colors_are_for_terminals_and_obey_no_color() {
+    if !has_tmux() {
+        return;
+    }
+    let mut desk = Desk::new().await;
+    desk.unset("HCLOUD_TOKEN");
+    let printed = desk.dockbridge(&["status"]).await;
+    printed.failed(3, &["run `dockbridge init` first"]).said(&["State     not set up: "]);
+    assert!(!printed.stdout.contains('\x1b'), "{printed}");
+    for (variable, has_colors) in [("", true), ("NO_COLOR=1", false)] {
+        let program = env!("CARGO_BIN_EXE_dockbridge");
+        let script = format!("{variable} {program} status; echo over; read -r end");
+        let terminal = Terminal::open(&desk, &script);
+        terminal.shows("it has ended", |screen| screen.contains("over\n")).await;
+        let screen = terminal.tmux(&["capture-pane", "-e", "-p"]);
+        assert!(screen.contains("not set up"), "{screen}");
+        assert_eq!(screen.contains("\x1b[31mnot set up"), has_colors, "{screen:?}");
+    }
+}
+
+#[tokio::test]
 async fn wait_for_a_silent_cloud_is_shown() {
     if !has_tmux() {
         return;
