@@ -57,13 +57,15 @@ fn rows(fields: Value, bills: Option<&Bills>) -> Vec<Row> {
     screen(&Seen { status: &status, bills, wakes: &wakes, invalid: 0, now: &now })
 }
 
-/// At 80 columns, as a terminal gets it; `^` stands for the escape character.
+/// The lines with colors at 80 columns, as a terminal gets them; `^` stands for the escape
+/// character. The other lines are those of [`plain`].
 fn colored(rows: &[Row]) -> String {
     let lines = row::styled(rows, Some(80));
     let most = lines.iter().map(|line| plain_line(line).chars().count()).max();
     assert!(most <= Some(80), "{lines:#?}");
     assert!(lines.len() <= 24, "more than one screen: {lines:#?}");
-    lines.join("\n").replace('\x1b', "^")
+    let lines = lines.iter().filter(|line| line.contains('\x1b'));
+    lines.map(|line| line.replace('\x1b', "^")).collect::<Vec<_>>().join("\n")
 }
 
 /// At 80 columns, without colors.
@@ -75,21 +77,6 @@ fn plain(rows: &[Row]) -> String {
 fn plain_line(line: &str) -> String {
     anstream::adapter::strip_str(line).to_string()
 }
-
-/// Both, which differ in nothing but their colors.
-macro_rules! assert_screen {
-    ($rows:expr, @$plain:literal, colored @$colored:literal) => {
-        let rows = $rows;
-        insta::assert_snapshot!(plain(&rows), @$plain);
-        let heads: Vec<String> = colored(&rows)
-            .lines()
-            .filter(|line| line.contains('^'))
-            .map(str::to_owned)
-            .collect();
-        insta::assert_snapshot!(heads.join("\n"), @$colored);
-    };
-}
-use assert_screen;
 
 fn machine() -> Value {
     json!({

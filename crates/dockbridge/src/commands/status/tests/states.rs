@@ -16,7 +16,8 @@ fn absent() {
         },
         "pin": {"age_seconds": 10, "seconds": null},
     });
-    assert_screen!(rows(fields, Some(&bills())), @"
+    let rows = rows(fields, Some(&bills()));
+    insta::assert_snapshot!(plain(&rows), @"
     State     off since 15:47 (13 min): nothing has used it for 5 min
     Cost      nothing by the hour
     Volume    20 GB in fsn1, 0.88 EUR net a month: dockbridge-default (8)
@@ -30,7 +31,8 @@ fn absent() {
     Port      tcp://127.0.0.1:2375 (same engine)
     Bills     volume dockbridge-default (8, 20 GB in fsn1, not attached): 0.88 EUR a
               month
-    ", colored @"");
+    ");
+    insta::assert_snapshot!(colored(&rows), @"");
 }
 
 #[test]
@@ -44,7 +46,8 @@ fn waking_with_its_stage_and_the_usual_time() {
         ],
         "next": "docker commands wait until the machine is ready",
     });
-    assert_screen!(rows(fields, Some(&bills())), @"
+    let rows = rows(fields, Some(&bills()));
+    insta::assert_snapshot!(plain(&rows), @"
     State     waking since 15:59:48 (12 s)
     Stage     booting (cx23 in fsn1) for 12 s, usually 18 s
     Cost      each started hour from the creation of the server on
@@ -55,7 +58,8 @@ fn waking_with_its_stage_and_the_usual_time() {
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
     Bills     volume dockbridge-default (8, 20 GB in fsn1, not attached): 0.88 EUR a
               month
-    ", colored @"
+    ");
+    insta::assert_snapshot!(colored(&rows), @"
     State     ^[33mwaking^[0m since 15:59:48 (12 s)
     Stage     ^[33mbooting (cx23 in fsn1) for 12 s, usually 18 s^[0m
     ");
@@ -72,7 +76,8 @@ fn up_and_idle() {
         "endings": [ending("idle", 2930, 2900, "activity")],
         "next": "destroyed after another 2930 s without activity, the grace included",
     });
-    assert_screen!(rows(fields, None), @"
+    let rows = rows(fields, None);
+    insta::assert_snapshot!(plain(&rows), @"
     State     on since 15:50 (10 min), idle
     Cost      0.0136 EUR net so far: 2 started hours at 0.0068, the next at 16:50
     Volume    20 GB in fsn1, 0.88 EUR net a month: dockbridge-default (8)
@@ -83,14 +88,17 @@ fn up_and_idle() {
     Image     docker-ce (9)
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    ", colored @"
-    State     ^[32mon^[0m since 15:50 (10 min), idle
     ");
+    insta::assert_snapshot!(
+        colored(&rows),
+        @"State     ^[32mon^[0m since 15:50 (10 min), idle"
+    );
 }
 
 #[test]
 fn up_and_active() {
-    assert_screen!(rows(in_use(), None), @"
+    let rows = rows(in_use(), None);
+    insta::assert_snapshot!(plain(&rows), @"
     State     on since 15:54 (5 min), in use
     Cost      0.0136 EUR net so far: 2 started hours at 0.0068, the next at 16:50
     Volume    20 GB in fsn1, 0.88 EUR net a month, 25.0 % full: dockbridge-default
@@ -114,7 +122,8 @@ fn up_and_active() {
     Budget    1.50 of 20.00 EUR spent this month; net
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    ", colored @"
+    ");
+    insta::assert_snapshot!(colored(&rows), @"
     State     ^[32mon^[0m since 15:54 (5 min), in use
               ^[31m15:54:37 path failed^[0m: the machine has not answered for 6 s
     Activity  ^[32mcommand   1 now^[0m of 41, 1.2 kB sent, 34.0 MB received
@@ -134,7 +143,8 @@ fn pinned() {
         "endings": [ending("idle", 28_770, 28_740, "activity")],
         "next": "destroyed after another 28770 s without activity, the grace included",
     });
-    assert_screen!(rows(fields, None), @"
+    let rows = rows(fields, None);
+    insta::assert_snapshot!(plain(&rows), @"
     State     on since 15:58:30 (1 min), idle, pinned until 23:59 (in 7 h 59 min)
     Cost      0.0136 EUR net so far: 2 started hours at 0.0068, the next at 16:50
     Volume    20 GB in fsn1, 0.88 EUR net a month: dockbridge-default (8)
@@ -145,9 +155,11 @@ fn pinned() {
     Image     docker-ce (9)
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    ", colored @"
-    State     ^[32mon^[0m since 15:58:30 (1 min), idle, pinned until 23:59 (in 7 h 59 min)
     ");
+    insta::assert_snapshot!(
+        colored(&rows),
+        @"State     ^[32mon^[0m since 15:58:30 (1 min), idle, pinned until 23:59 (in 7 h 59 min)"
+    );
 }
 
 #[test]
@@ -175,7 +187,8 @@ fn in_its_grace_period() {
         "endings": [ending("idle", 21, 0, "activity")],
         "next": "destroyed in 21 s, since nothing has used it for 5 min; any activity cancels it",
     });
-    assert_screen!(rows(fields, None), @"
+    let rows = rows(fields, None);
+    insta::assert_snapshot!(plain(&rows), @"
     State     on since 15:58:30 (1 min), about to go
     Cost      0.0136 EUR net so far: 2 started hours at 0.0068, the next at 16:50
     Volume    20 GB in fsn1, 0.88 EUR net a month: dockbridge-default (8)
@@ -186,9 +199,11 @@ fn in_its_grace_period() {
     Image     docker-ce (9)
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    ", colored @"
-    State     ^[32mon^[0m since 15:58:30 (1 min), about to go
     ");
+    insta::assert_snapshot!(
+        colored(&rows),
+        @"State     ^[32mon^[0m since 15:58:30 (1 min), about to go"
+    );
 }
 
 #[test]
@@ -213,7 +228,8 @@ fn releasing_with_trouble() {
         "last_known": {"machine": machine(), "age_seconds": 70},
         "next": "dockbridge keeps trying until the machine is gone; its volume stays",
     });
-    assert_screen!(rows(fields, None), @"
+    let rows = rows(fields, None);
+    insta::assert_snapshot!(plain(&rows), @"
     State     being deleted since 15:58:50 (1 min): `dockbridge server destroy`; the
               cloud does not answer
     Cost      0.0068 EUR net a started hour until it is gone
@@ -223,9 +239,11 @@ fn releasing_with_trouble() {
     Last seen db-default (7, cx23 in fsn1), running, 203.0.113.7, 1 min ago
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    ", colored @"
-    State     ^[33mbeing deleted^[0m since 15:58:50 (1 min): `dockbridge server destroy`; the
     ");
+    insta::assert_snapshot!(
+        colored(&rows),
+        @"State     ^[33mbeing deleted^[0m since 15:58:50 (1 min): `dockbridge server destroy`; the"
+    );
 }
 
 #[test]
@@ -240,7 +258,8 @@ fn lost() {
         "reconnects": {"total": 0, "recent": [loss]},
         "next": "connecting again in 8 s; a docker command tries at once",
     });
-    assert_screen!(rows(fields, None), @"
+    let rows = rows(fields, None);
+    insta::assert_snapshot!(plain(&rows), @"
     State     not reachable since 15:59:56 (4 s): the machine has not answered for 6
               s
     Cost      0.0068 EUR net a started hour until it is gone
@@ -251,9 +270,11 @@ fn lost() {
     Path      never reconnected; last lost at 15:59:56 for 4 s so far: it is silent
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    ", colored @"
-    State     ^[31mnot reachable^[0m since 15:59:56 (4 s): the machine has not answered for 6
     ");
+    insta::assert_snapshot!(
+        colored(&rows),
+        @"State     ^[31mnot reachable^[0m since 15:59:56 (4 s): the machine has not answered for 6"
+    );
 }
 
 #[test]
@@ -265,7 +286,8 @@ fn failed() {
         "next": "the next docker command wakes a machine",
     });
     let bills = Bills { look: None, trouble: Some("no route to host".to_owned()) };
-    assert_screen!(rows(fields, Some(&bills)), @"
+    let rows = rows(fields, Some(&bills));
+    insta::assert_snapshot!(plain(&rows), @"
     State     failed at 15:59:55 (5 s): none of cx23, cpx22 is in stock in fsn1,
               nbg1
     Cost      nothing by the hour
@@ -275,9 +297,11 @@ fn failed() {
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
     Bills     unknown (no route to host)
-    ", colored @"
-    State     ^[31mfailed^[0m at 15:59:55 (5 s): none of cx23, cpx22 is in stock in fsn1,
     ");
+    insta::assert_snapshot!(
+        colored(&rows),
+        @"State     ^[31mfailed^[0m at 15:59:55 (5 s): none of cx23, cpx22 is in stock in fsn1,"
+    );
 }
 
 #[test]
@@ -287,7 +311,8 @@ fn with_broken_settings_and_warnings() {
     }));
     let (wakes, now, bills) = (wakes(), now(), bills());
     let seen = Seen { status: &status, bills: Some(&bills), wakes: &wakes, invalid: 2, now: &now };
-    assert_screen!(screen(&seen), @"
+    let rows = screen(&seen);
+    insta::assert_snapshot!(plain(&rows), @"
     State     off since 15:58:30 (1 min)
     Cost      nothing by the hour
     Volume    20 GB in fsn1, 0.88 EUR net a month: dockbridge-default (8)
@@ -300,7 +325,8 @@ fn with_broken_settings_and_warnings() {
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
     Bills     volume dockbridge-default (8, 20 GB in fsn1, not attached): 0.88 EUR a
               month
-    ", colored @"
+    ");
+    insta::assert_snapshot!(colored(&rows), @"
     Settings  ^[31m2 values are invalid and ignored: `dockbridge config validate` names^[0m
               ^[31mthem^[0m
     Note      ^[33m84 % of this month's budget are spent^[0m
@@ -325,7 +351,8 @@ fn connected_to_a_host_of_ones_own() {
         "tunnel": {"up": 0, "down": 0, "streams": 0, "round_trip_ms": null},
         "next": "this host is not dockbridge's: it is only connected to",
     });
-    assert_screen!(rows(fields, None), @"
+    let rows = rows(fields, None);
+    insta::assert_snapshot!(plain(&rows), @"
     State     on since 15:58:30 (1 min), a host of your own
     Cost      nothing by dockbridge
     Next      this host is not dockbridge's: it is only connected to
@@ -334,7 +361,9 @@ fn connected_to_a_host_of_ones_own() {
     Tunnel    0 streams, 0 B sent, 0 B received
     Profile   default
     Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    ", colored @"
-    State     ^[32mon^[0m since 15:58:30 (1 min), a host of your own
     ");
+    insta::assert_snapshot!(
+        colored(&rows),
+        @"State     ^[32mon^[0m since 15:58:30 (1 min), a host of your own"
+    );
 }

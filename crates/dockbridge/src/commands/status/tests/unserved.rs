@@ -8,26 +8,31 @@ fn shown(seen: Unserved<'_>) -> Vec<Row> {
 
 #[test]
 fn not_set_up() {
-    assert_screen!(shown(Unserved::default()), @"
+    let rows = shown(Unserved::default());
+    insta::assert_snapshot!(plain(&rows), @"
     State     not set up: there is no Hetzner API token
     Cost      nothing by the hour
     Volume    none
     Next      `dockbridge init` asks for one; `dockbridge try` needs no account
-    ", colored @"
-    State     ^[31mnot set up^[0m: there is no Hetzner API token
     ");
+    insta::assert_snapshot!(
+        colored(&rows),
+        @"State     ^[31mnot set up^[0m: there is no Hetzner API token"
+    );
 }
 
 #[test]
 fn no_daemon_and_no_machine() {
     let bills = bills();
     let seen = Unserved { is_set_up: true, bills: Some(&bills), ..Unserved::default() };
-    assert_screen!(shown(seen), @"
+    let rows = shown(seen);
+    insta::assert_snapshot!(plain(&rows), @"
     State     off: no daemon runs, docker commands fail
     Cost      nothing by the hour
     Volume    20 GB in fsn1, 0.88 EUR net a month: dockbridge-default (8)
     Next      `dockbridge start` serves docker commands
-    ", colored @"");
+    ");
+    insta::assert_snapshot!(colored(&rows), @"");
 }
 
 #[test]
@@ -39,16 +44,19 @@ fn no_daemon_and_a_machine() {
         lease_seconds: 300,
         ..Unserved::default()
     };
-    assert_screen!(shown(seen), @"
+    let rows = shown(seen);
+    insta::assert_snapshot!(plain(&rows), @"
     State     on without a daemon: db-default exists and no daemon here renews its
               lease
     Cost      0.0068 EUR net a started hour
     Volume    20 GB in fsn1, 0.88 EUR net a month: dockbridge-default (8)
     Next      it ends with its lease, 5 min after the last heartbeat or with its
               pin; `dockbridge start` takes it over
-    ", colored @"
-    State     ^[31mon without a daemon^[0m: db-default exists and no daemon here renews its
     ");
+    insta::assert_snapshot!(
+        colored(&rows),
+        @"State     ^[31mon without a daemon^[0m: db-default exists and no daemon here renews its"
+    );
 }
 
 #[test]
