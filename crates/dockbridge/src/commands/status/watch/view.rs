@@ -94,13 +94,11 @@ impl View {
 
     /// The stages of a wake, with their times and usual times.
     fn stages(&self) -> Vec<Line<'static>> {
-        let Some(status) = self
-            .status
-            .as_ref()
-            .filter(|status| matches!(status.state, MachineState::Waking | MachineState::Lost))
-        else {
-            return Vec::new();
+        // The stages of the last wake stay in the status.
+        let goes_on = |status: &&Status| {
+            status.state == MachineState::Waking || status.phases.iter().any(|phase| !phase.over)
         };
+        let Some(status) = self.status.as_ref().filter(goes_on) else { return Vec::new() };
         let line = |phase: &api::PhaseStatus| {
             let detail = phase.detail.as_ref().map(|detail| format!(" ({detail})"));
             let name = format!("{}{}", phase.words, detail.unwrap_or_default());
