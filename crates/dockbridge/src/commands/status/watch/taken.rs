@@ -22,7 +22,9 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        ratatui::restore();
-        let _ = self.0.show_cursor();
+        // After a panic it is done, and a second time would move the cursor back over the message.
+        if !std::thread::panicking() {
+            ratatui::restore();
+        }
     }
 }

@@ -82,6 +82,7 @@ fn throughput_is_drawn_and_a_lost_daemon_is_named_above_the_last_status() {
 fn every_size_of_a_terminal_is_drawn() {
     let view = waking();
     for (width, height) in [(0, 0), (1, 1), (9, 3), (10, 24), (200, 2), (300, 100)] {
-        drawn(&view, width, height);
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| view.draw_at(frame, &now())).unwrap();
     }
 }
