@@ -23,6 +23,7 @@ mod cost;
 mod document;
 mod error;
 mod forward;
+mod history;
 mod machine;
 #[cfg(feature = "client")]
 mod machine_log;
@@ -52,6 +53,10 @@ pub use document::{
 };
 pub use error::Error;
 pub use forward::{ByHand, Local, NotAForward};
+pub use history::{
+    ActivityKind, ActivityStatus, CheckKind, CheckStatus, EndedActivity, LossEnd, LossStatus,
+    Reconnects,
+};
 pub use machine::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary};
 #[cfg(feature = "client")]
 pub use machine_log::MachineLog;

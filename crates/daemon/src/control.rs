@@ -99,8 +99,9 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     let offset = control.provider.clock_offset();
     control.health.observe(conditions(&now, &ports, offset), moment);
     let socket = (control.socket.clone(), control.proxy_port);
-    let mut status =
-        status_of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
+    let history = control.activity.history();
+    let judged = (&verdict, snapshot.pin);
+    let mut status = status_of(&control.profile, socket, &now, judged, &history, moment, ports);
     status.service.clone_from(&control.service);
     status.why.warnings = control.health.warnings(moment, Timestamp::now());
     Json(status)

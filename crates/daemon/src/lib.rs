@@ -8,6 +8,8 @@
 
 mod audit;
 mod boot_history;
+mod checks;
+mod clock_time;
 mod conditions;
 mod connector;
 mod containers;
@@ -19,6 +21,7 @@ mod hints;
 pub mod json_file;
 mod last_state;
 mod ledger;
+mod losses;
 mod machine_log;
 mod metrics;
 mod notices;

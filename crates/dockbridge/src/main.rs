@@ -13,6 +13,7 @@ mod failure;
 mod hints;
 mod join;
 mod json;
+mod live_line;
 mod log;
 mod output;
 mod paths;

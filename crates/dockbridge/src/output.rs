@@ -85,18 +85,27 @@ pub fn say_as_is(text: &str) {
     note(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
+/// Prints a line with escape sequences, which only a terminal gets, and none where NO_COLOR is set.
+/// Returns whether further lines have a reader.
+pub fn say_styled(line: &str) -> bool {
+    let mut stdout = anstream::AutoStream::auto(io::stdout().lock());
+    note(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
+}
+
 /// Whether the reader of standard output is gone, as far as a line has shown it.
 pub fn has_no_reader() -> bool {
     HAS_NO_READER.load(Ordering::Relaxed)
 }
 
-fn note(written: io::Result<()>) {
-    let Err(error) = written else { return };
+/// Records a failure. Returns whether the line was written.
+fn note(written: io::Result<()>) -> bool {
+    let Err(error) = written else { return true };
     if error.kind() == io::ErrorKind::BrokenPipe {
         HAS_NO_READER.store(true, Ordering::Relaxed);
     } else {
         UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
+    false
 }
 
 /// Whether all lines were written.

@@ -160,7 +160,7 @@ pub fn target(port: &PortStatus) -> String {
 }
 
 /// `512 B`, `1.5 MB`.
-fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "for display only")]
     let count_f = count as f64;
     match count {

@@ -39,6 +39,7 @@ mod read_only_commands;
 mod rig;
 mod service;
 mod settings;
+mod terminal;
 mod tokens;
 mod uninstall;
 mod waiting;
