@@ -398,4 +398,8 @@ codes! {
         "The command failed",
         "The message has the cause; this case has no code of its own.",
         "Read the message.";
+    ChecksFailed = "checks_failed", Other, false,
+        "A check of `dockbridge doctor` found something broken",
+        "Something that dockbridge needs does not work here.",
+        "Read the cause and the cure that the check has printed.";
 }

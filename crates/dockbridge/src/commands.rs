@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod context;
 mod cost;
+mod doctor;
 mod image;
 mod init;
 #[cfg(all(feature = "local-cloud", target_os = "linux"))]
@@ -14,6 +15,7 @@ mod pin;
 mod ports;
 #[cfg(all(test, feature = "local-cloud", target_os = "linux"))]
 mod reference;
+mod report;
 mod server;
 mod service;
 mod start;
@@ -49,6 +51,10 @@ pub enum Command {
     Unpin,
     /// Show what a month costs, at the cloud's own prices
     Cost(cost::Args),
+    /// Check what dockbridge needs, here and in the cloud, and repair what is safe
+    Doctor(doctor::Args),
+    /// Write a bundle for a bug report, without secrets
+    Report(report::Args),
     /// List every call that changed the cloud: when, who, why, with what result
     Audit(audit::Args),
     /// Stop the daemon; the machine runs on until its lease ends
@@ -96,6 +102,7 @@ impl Command {
             Command::Why(arguments) => arguments.json,
             Command::Cost(arguments) => arguments.json,
             Command::Audit(arguments) => arguments.json,
+            Command::Doctor(arguments) => arguments.json,
             Command::Ports(arguments) => arguments.json,
             Command::Sweep(arguments) => arguments.json,
             Command::Version(arguments) => arguments.json,
@@ -119,6 +126,8 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Pin(arguments) => pin::run(arguments, global).await,
         Command::Unpin => pin::unpin(global).await,
         Command::Cost(arguments) => cost::run(arguments, global).await,
+        Command::Doctor(arguments) => doctor::run(arguments, global).await,
+        Command::Report(arguments) => report::run(arguments, global).await,
         Command::Audit(arguments) => audit::run(arguments, global),
         Command::Stop(arguments) => stop::run(arguments, global).await,
         Command::Service(command) => service::run(command, global).await,

@@ -5,7 +5,7 @@
 pub mod installed;
 mod launchd;
 mod logon_task;
-mod manager;
+pub mod manager;
 mod recipe;
 mod units;
 
