@@ -1,5 +1,5 @@
-//! `dockbridge doctor`: checks what dockbridge needs, on this computer and in the cloud, and repairs
-//! what is safe to repair. It wakes no machine and creates nothing in the cloud.
+//! `dockbridge doctor`: checks what dockbridge needs, on this computer and in the cloud, and
+//! repairs what is safe to repair. It wakes no machine and creates nothing in the cloud.
 
 mod checks;
 mod fix;
@@ -114,4 +114,41 @@ impl Examined {
 /// The document of `doctor --json`.
 pub fn document<'a>(profile: &'a str, checks: &'a [Check]) -> DoctorDocument<'a> {
     DoctorDocument::new(VERSION, profile, &[], checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use api::CheckCode;
+
+    /// The list of `docs/doctor.md`, from the registry.
+    fn reference() -> String {
+        let mut text = String::new();
+        for code in CheckCode::ALL {
+            let entry = code.entry();
+            let item = |name, text: &str| testkit::wrapped(&format!("- {name}: {text}"), "  ");
+            let _ = writeln!(
+                text,
+                "\n### `{code}`\n\n{}\n\n{}\n{}\n- Limit: {} s",
+                testkit::wrapped(&format!("{}: {}", entry.title, entry.about), ""),
+                item("Cause", entry.cause),
+                item("What to do", entry.cure),
+                entry.ceiling.as_secs(),
+            );
+            for other in entry.depends_on {
+                let _ = writeln!(text, "- Not run after a failure of: `{other}`");
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    #[test]
+    fn checks_reference_follows_the_registry() {
+        let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/doctor.md");
+        let test = "-p dockbridge --bin dockbridge reference";
+        testkit::compare_generated(&document, "checks", &reference(), test);
+    }
 }

@@ -71,9 +71,9 @@ fn done(code: CheckCode, found: Found, seconds: f64) -> Done {
         title: entry.title.to_owned(),
         state,
         message: with_arguments(&message),
-        cause: has_advice.then(|| cause.unwrap_or_else(|| entry.cause.to_owned())),
+        cause: has_advice.then(|| sentence(cause.as_deref().unwrap_or(entry.cause))),
         cure: match has_advice {
-            true => cures.iter().map(|cure| with_arguments(cure)).collect(),
+            true => cures.iter().map(|cure| with_arguments(&sentence(cure))).collect(),
             false => Vec::new(),
         },
         depends_on: entry.depends_on.to_vec(),
@@ -84,9 +84,28 @@ fn done(code: CheckCode, found: Found, seconds: f64) -> Done {
     Done { check, fixes }
 }
 
+/// Hints of errors begin with a small letter and have no full stop; the registry has sentences. A
+/// text that ends in a path or an assignment is for copying.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let last = text.split_whitespace().next_back().unwrap_or_default();
+    let is_whole = last.ends_with(['.', ':', '…']) || last.contains(['/', '=']);
+    let stop = if is_whole { "" } else { "." };
+    first.into_iter().chain(letters).chain(stop.chars()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hints_become_sentences() {
+        assert_eq!(sentence("unset DOCKER_HOST"), "Unset DOCKER_HOST.");
+        assert_eq!(sentence("`dockbridge stop` ends it"), "`dockbridge stop` ends it.");
+        assert_eq!(sentence("It is whole."), "It is whole.");
+        assert_eq!(sentence("export DOCKER_HOST=x"), "Export DOCKER_HOST=x");
+    }
 
     fn state(done: &[Done], code: CheckCode) -> (CheckState, Option<CheckCode>) {
         let found = done.iter().find(|done| done.check.code == code).unwrap();
@@ -94,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn check_whose_ground_failed_is_not_run_and_names_the_first_failure() {
+    async fn check_without_its_ground_is_not_run_and_names_the_first_failure() {
         let done = run_all(|code| {
             async move {
                 match code {

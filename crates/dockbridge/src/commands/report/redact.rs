@@ -56,12 +56,12 @@ static USER_INFO: LazyLock<Regex> =
 /// The setting of a command that prints a secret, to the end of the line.
 static COMMAND: LazyLock<Regex> =
     LazyLock::new(|| regex(r#"(?im)([\w.-]*_command\\?["']?\s*[:=]\s*)[^\r\n]*"#));
+/// A text in quotes.
+const QUOTED: &str = r#""(?:[^"\\]|\\.)*"|'[^']*'"#;
 /// A name with its value, quoted or not.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     let parts = SECRET.map(|part| part.replace('_', "[_-]?")).join("|");
-    regex(&format!(
-        r#"(?i)([\w.-]*(?:{parts})[\w.-]*\\?["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;}}&]+)"#
-    ))
+    regex(&format!(r#"(?i)([\w.-]*(?:{parts})[\w.-]*\\?["']?\s*[:=]\s*)({QUOTED}|[^\s,;}}&]+)"#))
 });
 /// The length of Hetzner's tokens; ids of containers have no capital letters.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| regex(r"[A-Za-z0-9]{64,}"));
@@ -77,8 +77,9 @@ impl Redactor {
     /// `known` are secrets that this computer has, of one or more lines.
     pub fn new(known: Vec<String>) -> Self {
         let lines = known.iter().flat_map(|text| text.lines()).map(str::trim);
-        let mut known: Vec<String> =
-            lines.filter(|line| line.len() >= SHORTEST).flat_map(forms).collect();
+        // Without its first line, the key of another program would not be recognized.
+        let lines = lines.filter(|line| line.len() >= SHORTEST && !line.starts_with("-----"));
+        let mut known: Vec<String> = lines.flat_map(forms).collect();
         known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         known.dedup();
         Self { known }

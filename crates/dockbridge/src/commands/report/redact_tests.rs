@@ -49,7 +49,8 @@ proptest! {
     ) {
         let redactor = Redactor::new(vec![format!("{secret}\n")]);
         let text = format!("{before}{secret}{after}\n{before} {secret:?} {after}");
-        let document = json!({"a": [{"b": text}], "c": {"d": secret}, "log": format!("{secret:?}")});
+        let log = format!("{secret:?}");
+        let document = json!({"a": [{"b": text}], "c": {"d": secret}, "log": log});
         let bundle = unpacked(&redactor, &text, document);
         prop_assert!(!bundle.contains(&secret), "{bundle}");
         // As JSON writes it.

@@ -22,6 +22,11 @@ struct Client {
     api: String,
 }
 
+/// Why there is no docker command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("docker does not run: {0}")]
+struct NoClient(String);
+
 /// The versions of the Engine API that the last machine's engine speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Engine {
@@ -34,14 +39,14 @@ pub async fn client(around: &Surroundings) -> Found {
     // Not a question for an engine: the socket does not exist.
     docker.args(["version", "--format", "json"]).env("DOCKER_HOST", "unix:///dev/null/none");
     docker.env_remove("DOCKER_CONTEXT").stdin(Stdio::null()).kill_on_drop(true);
-    let output = docker.output().await.map_err(|error| error.to_string());
-    let client = output.and_then(|output| {
-        parsed(&output.stdout).ok_or_else(|| {
+    let client = match docker.output().await {
+        Ok(output) => parsed(&output.stdout).ok_or_else(|| {
             let said = String::from_utf8_lossy(&output.stderr);
             let line = said.lines().find(|line| !line.trim().is_empty());
-            line.unwrap_or("it printed no version").to_owned()
-        })
-    });
+            NoClient(line.unwrap_or("it printed no version").to_owned())
+        }),
+        Err(error) => Err(NoClient(error.to_string())),
+    };
     judge_client(client, last_engine(&around.resolved).as_ref())
 }
 
@@ -69,10 +74,10 @@ fn number(version: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn judge_client(client: Result<Client, String>, engine: Option<&Engine>) -> Found {
+fn judge_client(client: Result<Client, NoClient>, engine: Option<&Engine>) -> Found {
     let Client { version, api } = match client {
         Ok(client) => client,
-        Err(error) => return Found::broken(format!("docker does not run: {error}")),
+        Err(error) => return Found::broken(error.to_string()),
     };
     let Some(Engine { lowest, highest }) = engine else {
         return Found::ok(format!("{version}, Engine API up to {api}"));
@@ -179,7 +184,7 @@ fn judge_context(choice: &Choice) -> Found {
         None => Found::hint(format!("no context points to {own_host}"))
             .cause("`dockbridge init` creates it, and has not run, or docker was not there then.")
             .cure("`dockbridge doctor --fix` creates it")
-            .cure(format!("or: export DOCKER_HOST={own_host}"))
+            .cure(format!("or set DOCKER_HOST={own_host}"))
             .fix(Fix::Context { name: own_name.clone() }),
     }
 }
@@ -216,7 +221,7 @@ mod tests {
         assert_eq!(judged(None), Found::ok("28.2.2, Engine API up to 1.50"));
         assert_eq!(judged(Some(engine("1.9"))).state, Fine);
         assert_eq!(judged(Some(engine("1.51"))).state, Broken);
-        let found = judge_client(Err("not found".to_owned()), None);
+        let found = judge_client(Err(NoClient("not found".to_owned())), None);
         assert_eq!((found.state, &*found.message), (Broken, "docker does not run: not found"));
         assert_eq!(parsed(b"nonsense"), None);
     }

@@ -1,5 +1,5 @@
-//! The settings, and the files that dockbridge has on this computer: whether they are valid, private
-//! and writable.
+//! The settings, and the files that dockbridge has on this computer: whether they are valid,
+//! private and writable.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -91,9 +91,16 @@ fn judge_files(private: &[Private], places: &[Place], unusable: &[api::Error]) -
     if open.is_empty() {
         return Found::ok("private, and there is room to write");
     }
-    let list: Vec<String> =
-        open.iter().map(|it| format!("{} (mode {:04o})", it.path.display(), it.mode)).collect();
-    let found = Found::broken(format!("other users may read {}", list.join(", ")));
+    // In an open directory with closed files, others see names only.
+    let (directories, files): (Vec<_>, Vec<_>) = open.iter().partition(|it| it.is_directory);
+    let list = |open: &[&&Private]| {
+        let one = |it: &&&Private| format!("{} (mode {:04o})", it.path.display(), it.mode);
+        open.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    let found = match files.is_empty() {
+        true => Found::hint(format!("other users may enter {}", list(&directories))),
+        false => Found::broken(format!("other users may read {}", list(&files))),
+    };
     open.into_iter().fold(found, |found, it| {
         let mode = if it.is_directory { 0o700 } else { 0o600 };
         found.fix(Fix::Mode { path: it.path.clone(), mode })
@@ -108,12 +115,10 @@ fn private(resolved: &Resolved) -> Vec<Private> {
         paths.config().to_owned(),
         paths.kept(profile),
         paths.profile_state(profile),
-        paths.owner(),
         paths.private_key(),
+        paths.token(profile),
+        paths.token(&default),
     ];
-    for profile in [profile, &default] {
-        listed.extend([paths.token(profile), paths.endpoint(profile)]);
-    }
     // Of a socket elsewhere, the user chose the directory.
     listed
         .extend(resolved.socket.parent().filter(|it| it.starts_with(paths.run())).map(Into::into));
@@ -194,12 +199,14 @@ mod tests {
         assert_eq!(judge_files(&good, &[], &[]).state, CheckState::Ok);
         let bad = [private("/c", 0o755, true), private("/c/token", 0o640, false)];
         let found = judge_files(&bad, &[], &[]);
-        assert_eq!(
-            (found.state, &*found.message),
-            (CheckState::Broken, "other users may read /c (mode 0755), /c/token (mode 0640)")
-        );
+        let message = "other users may read /c/token (mode 0640)";
+        assert_eq!((found.state, &*found.message), (CheckState::Broken, message));
         let fix = |path: &str, mode| Fix::Mode { path: PathBuf::from(path), mode };
         assert_eq!(found.fixes, [fix("/c", 0o700), fix("/c/token", 0o600)]);
+        let found = judge_files(&bad[..1], &[], &[]);
+        let message = "other users may enter /c (mode 0755)";
+        assert_eq!((found.state, &*found.message), (CheckState::Hint, message));
+        assert_eq!(found.fixes, [fix("/c", 0o700)]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! This computer's network: the API's name, its port, and outgoing TCP 22.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::MachineState;
+use api::{MachineState, ServerStatus};
 use futures::future::join_all;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -64,9 +64,8 @@ fn server(around: &Surroundings) -> Option<Server> {
 }
 
 /// The addresses of a server, or why there are none.
-async fn addresses(server: &Server) -> Result<Vec<SocketAddr>, String> {
-    let found = lookup_host((server.host.as_str(), server.port)).await;
-    found.map(Iterator::collect).map_err(|error| error.to_string())
+async fn addresses(server: &Server) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((server.host.as_str(), server.port)).await?.collect())
 }
 
 pub async fn name_lookup(around: &Surroundings) -> Found {
@@ -76,7 +75,7 @@ pub async fn name_lookup(around: &Surroundings) -> Found {
     }
 }
 
-fn judge_lookup(server: &Server, found: Result<Vec<SocketAddr>, String>) -> Found {
+fn judge_lookup(server: &Server, found: io::Result<Vec<SocketAddr>>) -> Found {
     match found {
         _ if server.host.parse::<IpAddr>().is_ok() => {
             Found::ok(format!("{} needs none", server.words()))
@@ -165,8 +164,8 @@ async fn ask(around: &Surroundings) -> Port22 {
     let resolved = &around.resolved;
     let machine = match resolved.own_host() {
         Some(host) => match own_host(host.to_owned()).await {
-            Ok(address) => Some((host.to_owned(), address, false)),
-            Err(jump) => return Port22::Jump(jump),
+            OwnHost::Address(address) => Some((host.to_owned(), address, false)),
+            OwnHost::Jump(why) => return Port22::Jump(why),
         },
         None => machine_of(around).await,
     };
@@ -186,34 +185,48 @@ async fn ask(around: &Surroundings) -> Port22 {
     Port22::Asked { machine, hosts: check.hosts, elsewhere }
 }
 
-/// Name and address of the profile's machine, if the cloud has one, and whether it may still boot.
+/// Name and address of the profile's machine, if one is on, and whether it may still boot.
 async fn machine_of(around: &Surroundings) -> Option<(String, String, bool)> {
     let project = around.project().await.ok()?;
     let standing = around.standing().await.ok()?;
     let profile = around.resolved.profile.to_string();
-    let own = standing.machines.iter().find(|it| it.profile.as_deref() == Some(&profile))?;
+    let is_on = |it: &&api::Owned<api::Summary>| {
+        matches!(it.thing.status, ServerStatus::Running | ServerStatus::Starting)
+    };
+    let mut own = standing.machines.iter().filter(is_on);
+    let own = own.find(|it| it.profile.as_deref() == Some(&profile))?;
     let address = SocketAddr::new(own.thing.address?, 22).to_string();
     let now = around.cloud_now(&project.client);
     let is_young = own.thing.created.is_some_and(|created| is_young(created, now));
     Some((own.thing.name.clone(), address, is_young))
 }
 
+/// How this computer connects to the user's own host.
+enum OwnHost {
+    /// To this address.
+    Address(String),
+    /// By other means, or not at all, for this reason.
+    Jump(String),
+}
+
 /// The address of the user's own host by `ssh_config`, or the program that connects to it.
-async fn own_host(host: String) -> Result<String, String> {
+async fn own_host(host: String) -> OwnHost {
     let resolve = move || {
         let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
         Destination::parse(&host)?.resolve(None, &home)
     };
     let target = match tokio::task::spawn_blocking(resolve).await {
         Ok(Ok(target)) => target,
-        Ok(Err(failure)) => return Err(failure.message().to_owned()),
-        Err(error) => return Err(error.to_string()),
+        Ok(Err(failure)) => return OwnHost::Jump(failure.message().to_owned()),
+        Err(error) => return OwnHost::Jump(error.to_string()),
     };
     match target.transport {
-        Transport::Tcp => Ok(format!("{}:{}", target.endpoint.host, target.endpoint.port)),
+        Transport::Tcp => {
+            OwnHost::Address(format!("{}:{}", target.endpoint.host, target.endpoint.port))
+        }
         Transport::Command(words) => {
             let program = words.first().map_or("a command", String::as_str);
-            Err(format!("{program} connects to the host, as ssh_config says"))
+            OwnHost::Jump(format!("{program} connects to the host, as ssh_config says"))
         }
     }
 }
@@ -293,7 +306,7 @@ mod tests {
         let address = vec!["192.0.2.7:443".parse().unwrap()];
         let found = judge_lookup(&server(true), Ok(address));
         assert_eq!(found, Found::ok("the proxy api.example is 192.0.2.7"));
-        let found = judge_lookup(&server(false), Err("no such name".to_owned()));
+        let found = judge_lookup(&server(false), Err(io::Error::other("no such name")));
         assert_eq!(
             (found.state, &*found.message),
             (Broken, "api.example cannot be looked up: no such name")

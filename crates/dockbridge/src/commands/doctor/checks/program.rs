@@ -169,19 +169,19 @@ mod tests {
 
     #[test]
     fn daemon_of_another_program_and_an_older_agent_are_hints() {
-        let own = Path::new("/usr/bin/dockbridge");
+        let own = Path::new("/a/dockbridge");
         let running = |path: &str, is_replaced, protocol| Running {
             program: Some((PathBuf::from(path), is_replaced)),
             protocol,
         };
         let judged = |running: Running| judge_versions("1.2.3", own, Some(&running)).state;
-        let path = "/usr/bin/dockbridge";
+        let path = "/a/dockbridge";
         assert_eq!(judge_versions("1.2.3", own, None).state, Fine);
         assert_eq!(judged(running(path, false, None)), Fine);
         assert_eq!(judged(running(path, false, Some(tunnel::PROTOCOL))), Fine);
         assert_eq!(judged(running(path, false, Some(tunnel::PROTOCOL + 1))), Hint);
         assert_eq!(judged(running(path, true, None)), Hint);
-        assert_eq!(judged(running("/opt/dockbridge", false, None)), Hint);
+        assert_eq!(judged(running("/b/dockbridge", false, None)), Hint);
         assert_eq!(judged(Running::default()), Fine, "a system without /proc");
     }
 

@@ -1,5 +1,5 @@
-//! The ladder of the settings: whether the cloud has its server types and locations, and any of them
-//! in stock.
+//! The ladder of the settings: whether the cloud has its server types and locations, and any of
+//! them in stock.
 
 use hetzner::Query;
 
