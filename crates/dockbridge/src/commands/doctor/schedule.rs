@@ -40,10 +40,16 @@ where
             }
             let begun = Instant::now();
             let ceiling = code.entry().ceiling;
-            let found = timeout(ceiling, looking).await;
-            let found = found.unwrap_or_else(|_| {
-                Found::broken(format!("no result within {} s", ceiling.as_secs()))
-            });
+            // A task of its own: a system call that blocks delays no other check.
+            let mut task = tokio::spawn(looking);
+            let found = match timeout(ceiling, &mut task).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(error)) => Found::broken(format!("the check itself failed: {error}")),
+                Err(_) => {
+                    task.abort();
+                    Found::broken(format!("no result within {} s", ceiling.as_secs()))
+                }
+            };
             done(*code, found, begun.elapsed().as_secs_f64())
         };
         running.insert(*code, check.boxed().shared());
