@@ -205,4 +205,6 @@ codes! {
         "The operating system refused";
     Failed = "failed", Other, false,
         "The command failed";
+    ChecksFailed = "checks_failed", Other, false,
+        "A check of `dockbridge doctor` found something broken";
 }

@@ -305,4 +305,7 @@ texts! {
     Failed:
         "The message has the cause; this case has no code of its own.",
         "Read the message.";
+    ChecksFailed:
+        "Something that dockbridge needs does not work here.",
+        "Read the cause and the cure that the check has printed.";
 }

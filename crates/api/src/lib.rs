@@ -13,6 +13,8 @@ mod words;
 mod category;
 
 mod audit;
+mod check;
+mod check_code;
 #[cfg(feature = "client")]
 pub mod client;
 mod code;
@@ -42,6 +44,8 @@ mod why;
 
 pub use audit::{AuditEntry, CallResult};
 pub use category::{Category, Entry};
+pub use check::{Check, CheckState, Repair};
+pub use check_code::{CheckCode, CheckEntry};
 pub use code::Code;
 pub use condition::Condition;
 pub use control::{
@@ -49,7 +53,8 @@ pub use control::{
 };
 pub use cost::{Bill, EndCause, Purpose, ServerBill, VolumeBill};
 pub use document::{
-    AuditDocument, CostDocument, Failed, PortsDocument, SCHEMA, StatusDocument, WhyDocument,
+    AuditDocument, CostDocument, DoctorDocument, Failed, PortsDocument, SCHEMA, StatusDocument,
+    WhyDocument,
 };
 pub use error::Error;
 pub use forward::{ByHand, Local, NotAForward};

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
 use crate::{
-    AuditDocument, CostDocument, ExplainDocument, Failed, PortsDocument, StatusDocument,
-    WhyDocument,
+    AuditDocument, CostDocument, DoctorDocument, ExplainDocument, Failed, PortsDocument,
+    StatusDocument, WhyDocument,
 };
 
 /// What `docs/schema/NAME.json` has to contain.
@@ -30,6 +30,7 @@ fn schemas_follow_the_types() {
         ("audit", schema_of::<AuditDocument<'_>>("A line of dockbridge audit --json")),
         ("ports", schema_of::<PortsDocument<'_>>("dockbridge ports --json")),
         ("explain", schema_of::<ExplainDocument>("dockbridge explain --json")),
+        ("doctor", schema_of::<DoctorDocument<'_>>("dockbridge doctor --json")),
         ("error", schema_of::<Failed>("A command that fails under --json")),
     ] {
         let file = directory.join(format!("{name}.json"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::Code;
 use daemon::AuditLog;
-use hetzner::Client;
+use hetzner::{Client, Labels};
 use machine::{ApiAccess, Cloud, CloudOptions, Identity, Owner, PortCheck, PortWindows, Spec};
 use russh::keys::PrivateKey;
 use secrecy::SecretString;
@@ -73,6 +73,11 @@ impl Resolved {
     pub fn looking_at_project(&self) -> Outcome<Cloud> {
         let token = self.token()?;
         let client = self.client(token.clone())?;
+        self.looking_with(client, token)
+    }
+
+    /// Like `looking_at_project`, with a client that exists already.
+    pub fn looking_with(&self, client: Client, token: SecretString) -> Outcome<Cloud> {
         let login = self.login_key_or_another()?;
         Ok(self.cloud_of(client, token, self.owner_or_temporary()?, login))
     }
@@ -127,6 +132,16 @@ impl Resolved {
             books: self.books(),
         };
         Cloud::new(client, options)
+    }
+}
+
+/// Whether the token may write. Creates nothing: the request has neither name nor key, so the cloud
+/// refuses it; it refuses a read-only token before.
+pub async fn may_write(client: &Client) -> Result<bool, hetzner::Error> {
+    match client.ssh_keys().create("", "", &Labels::new()).await {
+        Err(error) if error.is_read_only() => Ok(false),
+        Err(error) if error.api().is_none() => Err(error),
+        _ => Ok(true),
     }
 }
 

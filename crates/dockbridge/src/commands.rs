@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod context;
 mod cost;
+mod doctor;
 mod explain;
 mod image;
 mod init;
@@ -17,6 +18,7 @@ mod plugin;
 mod ports;
 #[cfg(all(test, feature = "local-cloud", target_os = "linux"))]
 mod reference;
+mod report;
 mod server;
 mod service;
 mod start;
@@ -60,6 +62,10 @@ pub enum Command {
     /// Show what a month costs, at the cloud's own prices
     #[command(after_help = examples::of(examples::COST))]
     Cost(cost::Args),
+    /// Check what dockbridge needs, here and in the cloud, and repair what is safe
+    Doctor(doctor::Args),
+    /// Write a bundle for a bug report, without secrets
+    Report(report::Args),
     /// List every call that changed the cloud: when, who, why, with what result
     #[command(after_help = examples::of(examples::AUDIT))]
     Audit(audit::Args),
@@ -150,6 +156,7 @@ impl Command {
             Command::Why(arguments) => arguments.json,
             Command::Cost(arguments) => arguments.json,
             Command::Audit(arguments) => arguments.json,
+            Command::Doctor(arguments) => arguments.json,
             Command::Explain(arguments) => arguments.json,
             Command::Logs(arguments) => arguments.json,
             Command::Ports(arguments) => arguments.wants_json(),
@@ -175,6 +182,8 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Pin(arguments) => pin::run(arguments, global).await,
         Command::Unpin => pin::unpin(global).await,
         Command::Cost(arguments) => cost::run(arguments, global).await,
+        Command::Doctor(arguments) => doctor::run(arguments, global).await,
+        Command::Report(arguments) => report::run(arguments, global).await,
         Command::Audit(arguments) => audit::run(arguments, global),
         Command::Logs(arguments) => logs::run(arguments, global).await,
         Command::Stop(arguments) => stop::run(arguments, global).await,

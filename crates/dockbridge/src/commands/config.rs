@@ -50,8 +50,8 @@ pub fn run(command: Command, global: &GlobalArgs) -> Outcome {
     Ok(())
 }
 
-/// All settings as YAML. Those that are not set stand in comments.
-fn show(resolved: &Resolved) -> String {
+/// All settings as YAML, without tokens. Those that are not set stand in comments.
+pub fn show(resolved: &Resolved) -> String {
     let mut yaml = String::new();
     let mut last = "";
     for Setting { key: (section, key), .. } in SETTINGS {

@@ -3,12 +3,12 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use api::Code;
-use hetzner::{Client, Labels, Query};
+use hetzner::{Client, Query};
 use machine::Owner;
 use secrecy::SecretString;
 
 use super::context;
-use crate::cloud_access::client_at;
+use crate::cloud_access::{client_at, may_write};
 use crate::credentials::sendable;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::join::Invitation;
@@ -138,15 +138,13 @@ async fn check(client: &Client, is_typed: bool) -> Outcome<usize> {
         }
         Err(error) => return Err(unchecked(&error)),
     };
-    // A request with neither name nor key. The cloud refuses it for that; it refuses a read-only
-    // token before.
-    match client.ssh_keys().create("", "", &Labels::new()).await {
-        Err(error) if error.is_read_only() => Err(with_hints(Failure::bare(
+    match may_write(client).await {
+        Ok(false) => Err(with_hints(Failure::bare(
             Code::TokenReadOnly,
             "this token can only read, but dockbridge creates and deletes machines",
         ))),
-        Err(error) if error.api().is_none() => Err(unchecked(&error)),
-        _ => Ok(locations),
+        Err(error) => Err(unchecked(&error)),
+        Ok(true) => Ok(locations),
     }
 }
 

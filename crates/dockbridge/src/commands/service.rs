@@ -5,7 +5,7 @@
 pub mod installed;
 mod launchd;
 mod logon_task;
-mod manager;
+pub mod manager;
 mod recipe;
 pub mod start;
 mod units;

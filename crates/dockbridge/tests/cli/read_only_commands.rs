@@ -31,6 +31,8 @@ const COMMANDS: &[&[&str]] = &[
     &["config", "show"],
     &["config", "validate"],
     &["config", "path"],
+    &["doctor"],
+    &["doctor", "--json"],
     &["version"],
     &["version", "--json"],
 ];
