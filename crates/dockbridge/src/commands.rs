@@ -77,7 +77,7 @@ pub enum Command {
     /// Run a Hetzner Cloud API on this host
     #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     LocalCloud(local_cloud::Args),
-    /// Show and check the settings
+    /// Show, change and check the settings
     #[command(subcommand)]
     Config(config::Command),
     /// Show the versions of dockbridge, its agents, and what runs
@@ -132,7 +132,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Try(arguments) => try_it::run(arguments).await,
         #[cfg(all(feature = "local-cloud", target_os = "linux"))]
         Command::LocalCloud(arguments) => local_cloud::run(arguments).await,
-        Command::Config(command) => config::run(command, global),
+        Command::Config(command) => config::run(command, global).await,
         Command::Version(arguments) => version::run(arguments, global).await,
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(arguments, global).await,

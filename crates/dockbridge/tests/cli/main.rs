@@ -10,6 +10,7 @@ mod books;
 mod clock;
 mod cloud_project;
 mod completions;
+mod config_changes;
 mod config_show;
 mod daemon_start;
 mod docker_errors;
