@@ -1,8 +1,8 @@
 //! `dockbridge config`: the settings, where they come from, and changes of the file.
 
-mod change;
+pub mod change;
 mod edit;
-mod effect;
+pub mod effect;
 mod shown;
 
 use api::Code;

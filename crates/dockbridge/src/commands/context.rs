@@ -22,9 +22,9 @@ enum Found {
     },
 }
 
-/// Creates the context. It is a convenience: without a docker client, or with a name that is
-/// taken, this prints a note and is no failure.
-pub fn make(resolved: &Resolved, chosen: Option<&str>) {
+/// Creates the context and returns its name. It is a convenience: without a docker client, or with
+/// a name that is taken, this prints a note, returns nothing and is no failure.
+pub fn make(resolved: &Resolved, chosen: Option<&str>) -> Option<String> {
     let name = match (chosen, resolved.profile.to_string()) {
         (Some(name), _) => name.to_owned(),
         (None, profile) if profile == "default" => "dockbridge".to_owned(),
@@ -52,6 +52,7 @@ pub fn make(resolved: &Resolved, chosen: Option<&str>) {
     } else {
         say(&format!("To use it: export DOCKER_HOST={host}"));
     }
+    made.then_some(name)
 }
 
 /// Removes the contexts that this home created, and returns their names.

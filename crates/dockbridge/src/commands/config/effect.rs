@@ -19,13 +19,19 @@ pub async fn say_when_it_holds(resolved: &Resolved, key: Key) {
 
 /// The same for settings that the daemon uses.
 pub async fn say_when_settings_hold(resolved: &Resolved) {
-    match running(resolved).await {
-        Some(daemon) => {
-            say(&format!("{daemon} uses the old value until it starts again:"));
-            say("`dockbridge stop`, then `dockbridge start`. The machine runs on meanwhile.");
-        }
-        None => say("The next `dockbridge start` uses it."),
+    if !say_if_restart_is_needed(resolved).await {
+        say("The next `dockbridge start` uses it.");
     }
+}
+
+/// Says what a daemon that runs needs to take what was changed. Returns whether one runs.
+pub async fn say_if_restart_is_needed(resolved: &Resolved) -> bool {
+    let daemon = running(resolved).await;
+    if let Some(daemon) = &daemon {
+        say(&format!("{daemon} uses the old value until it starts again:"));
+        say("`dockbridge stop`, then `dockbridge start`. The machine runs on meanwhile.");
+    }
+    daemon.is_some()
 }
 
 /// The daemon of this profile, if one runs. The question starts none.
