@@ -6,11 +6,13 @@ mod project;
 mod token;
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use api::Code;
 use hetzner::{Client, Location};
 use machine::Owner;
 use secrecy::SecretString;
+use tokio::time::timeout;
 
 use self::choices::{Choices, gigabytes};
 use self::project::Project;
@@ -21,6 +23,9 @@ use crate::failure::{Failure, Outcome, with_causes};
 use crate::join::Invitation;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
+
+/// Prices and stock are shown if the cloud answers within this time.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -141,17 +146,18 @@ async fn choices(
     };
     let mut shown = resolved.clone();
     choices.apply(&mut shown.settings);
-    match Project::look(client, locations, resolved, owner).await {
-        Ok(project) => {
+    match timeout(LONGEST_LOOK, Project::look(client, locations, resolved, owner)).await {
+        Ok(Ok(project)) => {
             project.lines(&shown).iter().for_each(|line| say(line));
             if arguments.asks() {
                 choices.ask(&project, resolved)?;
             }
         }
         // Prices are no condition: the token works.
-        Err(error) => {
+        Ok(Err(error)) => {
             say(&format!("Note: cannot read prices and stock now: {}.", with_causes(&error)));
         }
+        Err(_) => say("Note: cannot read prices and stock now: the cloud takes too long."),
     }
     Ok(choices)
 }

@@ -19,6 +19,7 @@ mod forwards;
 mod fresh_volume;
 mod help;
 mod images;
+mod init;
 mod invalid_settings;
 mod joining;
 mod local_cloud_command;
