@@ -8,6 +8,7 @@ mod context;
 mod cost;
 mod image;
 mod init;
+mod key;
 #[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod local_cloud;
 mod pin;
@@ -80,6 +81,9 @@ pub enum Command {
     /// Show, change and check the settings
     #[command(subcommand)]
     Config(config::Command),
+    /// Replace this computer's login key
+    #[command(subcommand)]
+    Key(key::Command),
     /// Show the versions of dockbridge, its agents, and what runs
     Version(version::Args),
     /// Print completions for a shell
@@ -133,6 +137,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         #[cfg(all(feature = "local-cloud", target_os = "linux"))]
         Command::LocalCloud(arguments) => local_cloud::run(arguments).await,
         Command::Config(command) => config::run(command, global).await,
+        Command::Key(command) => key::run(command, global).await,
         Command::Version(arguments) => version::run(arguments, global).await,
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(arguments, global).await,
