@@ -68,9 +68,9 @@ fn named(given: &str) -> Outcome<Key> {
         // A key of the file that is no name of a setting.
         let of_profile = given.strip_prefix("profiles.").and_then(|rest| rest.split_once('.'));
         match of_profile {
-            Some((profile, key)) => failure.hint(format!(
-                "the option `--profile` chooses the profile: `--profile {profile} config … {key}`"
-            )),
+            Some((profile, key)) => {
+                failure.hint(format!("write `--profile {profile}` and `{key}` in place of it"))
+            }
             None => failure.hint("`dockbridge config show` prints all settings with their values"),
         }
     })

@@ -295,7 +295,7 @@ fn indentation(text: &str, entries: &Entries) -> usize {
     nested.unwrap_or(INDENTATION)
 }
 
-/// A value and the keys that lead to it, each on a line of its own.
+/// A value and the keys above it, each on a line of its own.
 fn block(column: usize, step: usize, path: &[Names<'_>], value: &Written) -> String {
     let last = path.len().saturating_sub(1);
     let lines = path.iter().enumerate().map(|(depth, names)| {

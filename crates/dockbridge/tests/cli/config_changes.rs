@@ -120,22 +120,22 @@ async fn a_change_that_is_not_valid_leaves_the_file_as_it_was() {
     desk.settings(FILE);
     let session = desk
         .session(&[
-            &["config", "set", "activity.idle_timout", "5m"],
-            &["config", "get", "idle_timeout"],
+            &["config", "set", "logging.levle", "debug"],
+            &["config", "get", "budget"],
             &["config", "set", "profiles.lab.activity.budget", "5"],
             &["config", "set", "activity.idle_timeout", "5"],
         ])
         .await;
     insta::assert_snapshot!(session, @r#"
-    $ dockbridge config set activity.idle_timout 5m
-    stderr: Error: there is no setting `activity.idle_timout`; did you mean `activity.idle_timeout`?
+    $ dockbridge config set logging.levle debug
+    stderr: Error: there is no setting `logging.levle`; did you mean `logging.level`?
     stderr: Hint: `dockbridge config show` prints all settings with their values
-    $ dockbridge config get idle_timeout
-    stderr: Error: there is no setting `idle_timeout`; did you mean `activity.idle_timeout`?
+    $ dockbridge config get budget
+    stderr: Error: there is no setting `budget`; did you mean `activity.budget`?
     stderr: Hint: `dockbridge config show` prints all settings with their values
     $ dockbridge config set profiles.lab.activity.budget 5
     stderr: Error: there is no setting `profiles.lab.activity.budget`
-    stderr: Hint: the option `--profile` chooses the profile: `--profile lab config … activity.budget`
+    stderr: Hint: write `--profile lab` and `activity.budget` in place of it
     $ dockbridge config set activity.idle_timeout 5
     stderr: Error: `activity.idle_timeout`: "5" is not a duration: write it as 90s, 5m or 1h 30m, or none
     "#);

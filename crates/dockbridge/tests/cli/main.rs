@@ -23,6 +23,7 @@ mod init;
 mod invalid_settings;
 mod joining;
 mod local_cloud_command;
+mod login_key;
 mod no_api;
 mod own_host;
 mod profiles;

@@ -54,7 +54,7 @@ impl Choices {
             let question = format!("Location of volume and machines ({})", known.join(", "));
             self.location = ask(&question, first, |typed| match known.contains(&typed) {
                 true => Ok(typed.to_owned()),
-                false => Err(format!("The cloud has no location {typed:?}.")),
+                false => Err(Refused::Location(typed.to_owned())),
             })?;
         }
         if self.volume_size.is_none() {
@@ -92,12 +92,23 @@ fn preferred(location: &str, all: &[String]) -> Vec<String> {
     std::iter::once(location.to_owned()).chain(others).collect()
 }
 
+/// An answer that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("The cloud has no location {0:?}.")]
+    Location(String),
+    #[error("No volume has {0} GB: choose 10 to 10240.")]
+    Size(u64),
+    #[error("Write a size in GB as 40.")]
+    NoSize,
+}
+
 /// A size in GB, as the argument of an option and as an answer.
-pub fn gigabytes(text: &str) -> Result<u64, String> {
+pub fn gigabytes(text: &str) -> Result<u64, Refused> {
     match text.trim().parse() {
         Ok(size @ 10..=10_240) => Ok(size),
-        Ok(size) => Err(format!("No volume has {size} GB: choose 10 to 10240.")),
-        Err(_) => Err("Write a size in GB as 40.".to_owned()),
+        Ok(size) => Err(Refused::Size(size)),
+        Err(_) => Err(Refused::NoSize),
     }
 }
 
@@ -105,7 +116,7 @@ pub fn gigabytes(text: &str) -> Result<u64, String> {
 fn ask<T>(
     question: &str,
     default: &str,
-    read: impl Fn(&str) -> Result<T, String>,
+    read: impl Fn(&str) -> Result<T, Refused>,
 ) -> Outcome<Option<T>> {
     loop {
         say(&format!("{question} [{default}]:"));
@@ -117,7 +128,7 @@ fn ask<T>(
         }
         match read(typed) {
             Ok(value) => return Ok(Some(value)),
-            Err(why) => say(&why),
+            Err(refused) => say(&refused.to_string()),
         }
     }
 }
