@@ -123,7 +123,7 @@ async fn a_change_that_is_not_valid_leaves_the_file_as_it_was() {
             &["config", "set", "logging.levle", "debug"],
             &["config", "get", "budget"],
             &["config", "set", "profiles.lab.activity.budget", "5"],
-            &["config", "set", "activity.idle_timeout", "5"],
+            &["config", "set", "activity.resume", "5"],
         ])
         .await;
     insta::assert_snapshot!(session, @r#"
@@ -136,8 +136,8 @@ async fn a_change_that_is_not_valid_leaves_the_file_as_it_was() {
     $ dockbridge config set profiles.lab.activity.budget 5
     stderr: Error: there is no setting `profiles.lab.activity.budget`
     stderr: Hint: write `--profile lab` and `activity.budget` in place of it
-    $ dockbridge config set activity.idle_timeout 5
-    stderr: Error: `activity.idle_timeout`: "5" is not a duration: write it as 90s, 5m or 1h 30m, or none
+    $ dockbridge config set activity.resume 5
+    stderr: Error: `activity.resume`: "5" is neither `true` nor `false`
     "#);
     assert_eq!(desk.file(), FILE);
 }
