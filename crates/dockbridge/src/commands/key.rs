@@ -85,12 +85,17 @@ async fn admit(resolved: &Resolved, files: &Files) -> Outcome {
 
 async fn remove(resolved: &Resolved, files: &Files) -> Outcome {
     let former = files.former()?;
-    resolved.cloud()?.dismiss_predecessor(former.public_key()).await.map_err(|error| {
+    let still_there = |error| {
         Failure::from(error).hint(
             "the new key is in use, and the former one is still admitted; `dockbridge key rotate` \
              tries again to remove it",
         )
-    })?;
+    };
+    let present = resolved.cloud()?;
+    // A machine may have been made since, by a daemon that knew the former key alone.
+    let before = resolved.cloud_with(former.clone())?;
+    before.admit_successor(&present).await.map_err(still_there)?;
+    present.dismiss_predecessor(former.public_key()).await.map_err(still_there)?;
     files.forget_former()?;
     say(&format!("Removed the former key: {}", Fingerprint::of(former.public_key())));
     Ok(())

@@ -4,6 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use local_cloud::{Access, Cloud, Options, Stock, Token};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
@@ -89,10 +90,10 @@ async fn a_script_gets_prices_stock_and_what_comes_next() {
     The token is valid. The cloud has 6 locations.
     The project has 0 servers and 0 volumes; none of them this owner's.
     A machine bills by the started hour while it exists, net in EUR:
-                      fsn1      nbg1      hel1
-      cx23          0.0096    0.0096    0.0096  2 cores, 4 GB
-      cpx22         0.0320    0.0320    0.0320  2 cores, 4 GB
-      cax11         0.0104    0.0104    0.0104  2 cores, 4 GB
+                     fsn1      nbg1      hel1
+      cx23         0.0096    0.0096    0.0096  2 cores, 4 GB
+      cpx22        0.0320    0.0320    0.0320  2 cores, 4 GB
+      cax11        0.0104    0.0104    0.0104  2 cores, 4 GB
     The volume will have 20 GB for 1.14 EUR net a month.
     It stays when a machine goes, until `dockbridge volume delete`.
     Saved the token in /desk/home/config/token, readable by you alone.
@@ -114,10 +115,10 @@ async fn a_script_gets_prices_stock_and_what_comes_next() {
     The token is valid. The cloud has 6 locations.
     The project has 0 servers and 1 volume; 1 of them this owner's.
     A machine bills by the started hour while it exists, net in EUR:
-                      fsn1
-      cx23          0.0096  2 cores, 4 GB
-      cx99         unknown
-      ccx13         0.0697  2 cores, 8 GB
+                     fsn1
+      cx23         0.0096  2 cores, 4 GB
+      cx99        unknown
+      ccx13        0.0697  2 cores, 8 GB
     The volume has 10 GB in fsn1 for 0.57 EUR net a month.
     It stays when a machine goes, until `dockbridge volume delete`.
     Wrote your choice into /desk/home/config/config.yaml.
@@ -204,14 +205,30 @@ async fn nothing_is_kept_of_a_run_that_fails() {
 }
 
 #[tokio::test]
-async fn sold_out_types_are_shown_and_prices_are_no_condition() {
-    let desk = Desk::new().await;
+async fn sold_out_types_are_marked_and_prices_are_no_condition() {
+    let mut desk = Desk::new().await;
+    // The stock of a real day: the cheap types are sold out everywhere.
+    let scarce = Cloud::start(Options {
+        tokens: vec![Token::new(TOKEN, "default", Access::ReadWrite)],
+        stock: Stock::Captured,
+        ..Options::new(desk.path("scarce"))
+    });
+    let scarce = scarce.await.unwrap();
+    let plenty = desk.cloud.endpoint();
+    desk.set("HCLOUD_ENDPOINT", &scarce.endpoint());
+    let ran = desk.dockbridge(&["init", "--yes", "--no-context"]).await;
+    ran.succeeded().said(&[
+        "  cx23         0.0096*   0.0096*   0.0096*  2 cores",
+        "  cpx22        0.0320    0.0320    0.0320   2 cores",
+        "  * sold out there now: the next type or location is tried",
+    ]);
+    desk.set("HCLOUD_ENDPOINT", &plenty);
     desk.settings("hetzner: {server_types: [cx23], locations: [fsn1, ash]}\n");
     let fault = r#"{"kind": "server_error", "match": {"method": "GET", "path": "/v1/pricing"},
         "times": 1000}"#;
     let ran = desk.dockbridge(&["init", "--yes", "--no-context"]).await;
     // It is not sold in the United States.
-    ran.succeeded().said(&["      fsn1       ash", "  cx23          0.0096         -  2 cores"]);
+    ran.succeeded().said(&["     fsn1       ash", "  cx23         0.0096         -  2 cores"]);
     desk.control().post("faults", fault).await;
     let ran = desk.dockbridge(&["init", "--yes", "--no-context"]).await;
     ran.succeeded().said(&["Note: cannot read prices and stock now: ", "Next: `dockbridge start`"]);

@@ -7,6 +7,9 @@ use machine::{Identity, Owner};
 
 use crate::resolved::Resolved;
 
+/// Marks a price where the type is not in stock. The cloud's word for it is only a hint.
+const SOLD_OUT: &str = "*";
+
 /// A project as it is now.
 pub struct Project {
     locations: Vec<Location>,
@@ -84,42 +87,45 @@ impl Project {
 
     /// The server types with the price of a started hour, address included, where they are sold.
     fn ladder(&self, server_types: &[String], locations: &[String]) -> Vec<String> {
+        let header = locations.iter().map(|location| format!("{location} "));
         let mut lines = vec![
             format!(
                 "A machine bills by the started hour while it exists, net in {}:",
                 self.pricing.currency
             ),
-            format!("  {:<10}{}", "", row(locations.iter().map(String::as_str))),
+            format!("  {:<10}{}", "", row(header)).trim_end().to_owned(),
         ];
         for name in server_types {
             let found = self.server_types.iter().find(|found| found.name == *name);
-            let cells: Vec<String> = locations
-                .iter()
-                .map(|location| {
-                    found.map_or_else(|| "unknown".to_owned(), |it| self.cell(it, location))
-                })
-                .collect();
-            let size = found.map(|it| format!("  {} cores, {} GB", it.cores, it.memory));
-            let cells = row(cells.iter().map(String::as_str));
-            lines.push(
-                format!("  {name:<10}{cells}{}", size.unwrap_or_default()).trim_end().to_owned(),
-            );
+            let cells = locations.iter().map(|location| match found {
+                Some(server_type) => self.cell(server_type, location),
+                None => "unknown ".to_owned(),
+            });
+            let line = format!("  {name:<10}{}", row(cells));
+            lines.push(match found {
+                Some(found) => format!("{line} {} cores, {} GB", found.cores, found.memory),
+                None => line.trim_end().to_owned(),
+            });
+        }
+        if lines.iter().any(|line| line.contains(SOLD_OUT)) {
+            lines.push(format!(
+                "  {SOLD_OUT} sold out there now: the next type or location is tried"
+            ));
         }
         lines
     }
 
+    /// One column wider than its text: the last one marks what is sold out.
     fn cell(&self, server_type: &ServerType, location: &str) -> String {
         let now = Timestamp::now();
         let offer = server_type.locations.iter().find(|offer| offer.name == location);
         match (offer, server_type.price_at(location)) {
             (Some(offer), Some(price)) if !offer.is_withdrawn(now) => {
-                match (offer.available, self.hourly(&price.price_hourly.net, location)) {
-                    (true, Some(price)) => format!("{price:.4}"),
-                    (true, None) => "in stock".to_owned(),
-                    (false, _) => "sold out".to_owned(),
-                }
+                let mark = if offer.available { " " } else { SOLD_OUT };
+                let price = self.hourly(&price.price_hourly.net, location);
+                price.map_or_else(|| format!("?{mark}"), |price| format!("{price:.4}{mark}"))
             }
-            _ => "-".to_owned(),
+            _ => "- ".to_owned(),
         }
     }
 
@@ -152,7 +158,7 @@ impl Project {
     }
 }
 
-fn row<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+fn row(cells: impl Iterator<Item = String>) -> String {
     cells.map(|cell| format!("{cell:>10}")).collect()
 }
 
