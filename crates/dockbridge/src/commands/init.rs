@@ -94,7 +94,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if has_new_settings || typed.is_some() {
         say_if_restart_is_needed(&resolved).await;
     }
-    say("Next: `dockbridge start`, or `dockbridge service install` to start it at each login.");
+    say("Next: `dockbridge start`, or `dockbridge service install` for each login.");
     let client = match context {
         Some(name) => format!("docker --context {name}"),
         None => format!("docker --host unix://{}", resolved.socket.display()),

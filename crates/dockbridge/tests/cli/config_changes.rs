@@ -218,6 +218,7 @@ async fn origin_of_each_value_is_shown() {
       endpoint: http://cloud/v1  # variable HCLOUD_ENDPOINT
       idle_timeout: 1h  # line 9, profile lab
       connection_timeout: 30m  # default
+      containers: timeout  # default
       timeout: 5m  # default
       self_destruct: token  # default
       rescue_timeout: 5m  # default
@@ -275,6 +276,7 @@ async fn an_edited_file_replaces_the_old_one_once_it_is_valid() {
         1,
         &["Error: the editor \"false\" failed", "Hint: set VISUAL or EDITOR to your editor"],
     );
+    assert!(!copy.exists(), "the copy is left");
 }
 
 #[tokio::test]

@@ -24,7 +24,13 @@ pub async fn run(global: &GlobalArgs) -> Outcome {
     };
     write_private(&copy, before.as_bytes()).map_err(|error| unwritable(&copy, &error))?;
     loop {
-        open_editor(&copy)?;
+        if let Err(failure) = open_editor(&copy) {
+            // What was written before the editor failed is the user's.
+            if std::fs::read_to_string(&copy).is_ok_and(|text| text == before) {
+                remove(&copy);
+            }
+            return Err(failure);
+        }
         let text = std::fs::read_to_string(&copy).map_err(|error| {
             Failure::of_code(Code::FileNotRead, format!("cannot read {}: {error}", copy.display()))
         })?;

@@ -35,12 +35,11 @@ pub fn from_terminal(resolved: &Resolved) -> Outcome<Option<SecretString>> {
         (None, Some(path)) => Some(path.display().to_string()),
         (None, None) => None,
     };
-    say("dockbridge needs an API token with Read & Write: Hetzner Cloud console, project, \
-         Security, API tokens.");
-    say(&match present {
-        Some(present) => format!("Enter alone keeps the one from {present}. Your input is hidden."),
-        None => "Your input is hidden.".to_owned(),
-    });
+    say("dockbridge needs an API token with Read & Write. The Hetzner Cloud console makes");
+    say("one: project, Security, API tokens. Your input is hidden.");
+    if let Some(present) = present {
+        say(&format!("Enter alone keeps the one from {present}."));
+    }
     let line = rpassword::prompt_password("API token: ")?;
     match line.trim().is_empty() {
         true => Ok(None),

@@ -192,6 +192,8 @@ fn a_form_that_cannot_be_changed_safely_is_refused() {
         "a: [b]\n",
         "? a\n: b: 2\n",
         "a: {b: !!str 2}\n",
+        // Only the comparison of what is meant finds this one.
+        "a: {b: x\n  y, c: 2}\n",
     ] {
         let refused = set(text, &at("a.b"), &one("1"));
         assert!(matches!(refused, Err(NotEdited::Form)), "{text:?}: {refused:?}");
