@@ -96,6 +96,12 @@ impl Resolved {
         Ok(self.cloud_of(client, token, owner, login))
     }
 
+    /// The cloud with a login key of the caller's, as while the key is replaced.
+    pub fn cloud_with(&self, login: Arc<PrivateKey>) -> Outcome<Cloud> {
+        let token = self.token()?;
+        Ok(self.cloud_of(self.client(token.clone())?, token, self.owner()?, login))
+    }
+
     fn cloud_of(
         &self,
         client: Client,

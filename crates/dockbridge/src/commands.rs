@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod image;
 mod init;
+mod key;
 #[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod local_cloud;
 mod logs;
@@ -107,10 +108,13 @@ pub enum Command {
     #[command(after_help = examples::of(examples::LOCAL_CLOUD), args = hidden(ALL))]
     #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     LocalCloud(local_cloud::Args),
-    /// Show and check the settings
+    /// Show, change and check the settings
     #[command(after_help = examples::of(examples::CONFIG))]
     #[command(subcommand)]
     Config(config::Command),
+    /// Replace this computer's login key
+    #[command(subcommand)]
+    Key(key::Command),
     /// Show the versions of dockbridge, its agents, and what runs
     Version(version::Args),
     /// Print completions for a shell
@@ -198,7 +202,8 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Try(arguments) => try_it::run(arguments).await,
         #[cfg(all(feature = "local-cloud", target_os = "linux"))]
         Command::LocalCloud(arguments) => local_cloud::run(arguments).await,
-        Command::Config(command) => config::run(command, global),
+        Command::Config(command) => config::run(command, global).await,
+        Command::Key(command) => key::run(command, global).await,
         Command::Version(arguments) => version::run(arguments, global).await,
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

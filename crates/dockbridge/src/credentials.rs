@@ -239,7 +239,7 @@ pub fn sendable(token: &Token) -> Outcome<SecretString> {
     })
 }
 
-fn new_key() -> Outcome<(Arc<PrivateKey>, String)> {
+pub fn new_key() -> Outcome<(Arc<PrivateKey>, String)> {
     let unmade = |error: &dyn std::error::Error| {
         Failure::of_code(
             Code::KeyNotMade,

@@ -101,7 +101,7 @@ impl Resolved {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        let Loaded { settings, problems } =
+        let Loaded { settings, problems, .. } =
             settings::load(&settings_file, &arguments.profile, variables);
         let socket = arguments
             .socket

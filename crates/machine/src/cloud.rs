@@ -13,6 +13,7 @@ mod fresh_volume;
 mod give_up;
 mod handover;
 mod host_key_rotation;
+mod login_key_rotation;
 mod login_keys;
 mod logins;
 mod new_server;

@@ -71,9 +71,9 @@ pub fn repair(resolved: &Resolved, name: &str) -> bool {
     }
 }
 
-/// Creates the context. It is a convenience: without a docker client, or with a name that is
-/// taken, this prints a note and is no failure.
-pub fn make(resolved: &Resolved, chosen: Option<&str>) {
+/// Creates the context and returns its name. It is a convenience: without a docker client, or with
+/// a name that is taken, this prints a note, returns nothing and is no failure.
+pub fn make(resolved: &Resolved, chosen: Option<&str>) -> Option<String> {
     let name = chosen.map_or_else(|| default_name(&resolved.profile.to_string()), str::to_owned);
     let host = format!("unix://{}", resolved.socket.display());
     let mark = mark(&resolved.paths.owner());
@@ -97,6 +97,7 @@ pub fn make(resolved: &Resolved, chosen: Option<&str>) {
     } else {
         say(&format!("To use it: export DOCKER_HOST={host}"));
     }
+    made.then_some(name)
 }
 
 /// Removes the contexts that this home created, and returns their names.

@@ -76,7 +76,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
 }
 
 /// Each profile with files on this computer, and the chosen one.
-fn all_profiles(resolved: &Resolved, global: &GlobalArgs) -> Outcome<Vec<Resolved>> {
+pub(super) fn all_profiles(resolved: &Resolved, global: &GlobalArgs) -> Outcome<Vec<Resolved>> {
     let mut names = files::profiles(&resolved.paths);
     names.extend([Profile::default().to_string(), resolved.profile.to_string()]);
     names.sort();

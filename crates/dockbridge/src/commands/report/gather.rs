@@ -38,7 +38,7 @@ pub async fn pieces(
     let mut pieces = vec![
         piece("doctor.json", "`doctor --json`", json(&doctor::document(&profile, &checks))),
         piece("version.json", "`version --json`", json(&version::document(global).await)),
-        piece("settings.yaml", "`config show`", redactor.text(&config::show(resolved))),
+        piece("settings.yaml", "`config show`", redactor.text(&config::shown::all(resolved))),
     ];
     match resolved.daemon().status().await {
         Ok(status) => pieces.extend([

@@ -28,7 +28,17 @@ const STATE: [&str; 9] = [
 /// What is beside the profiles in the state directory.
 const SHARED_STATE: [&str; 2] = ["images", "port-windows"];
 /// Settings and credentials of the home; those of a profile are among them.
-const SETTINGS: [&str; 5] = ["config.yaml", "endpoint", "owner", "ssh_ed25519", "token"];
+const SETTINGS: [&str; 9] = [
+    "config.edited.yaml",
+    "config.yaml",
+    "endpoint",
+    "owner",
+    "ssh_ed25519",
+    "ssh_ed25519.next",
+    "ssh_ed25519.old",
+    "ssh_ed25519.old-daemons",
+    "token",
+];
 /// Prefix of files that are being written, which a crash leaves.
 const UNFINISHED: &str = ".new-";
 
