@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod arm64;
 mod basics;
 #[path = "../bill/mod.rs"]
 mod bill;
