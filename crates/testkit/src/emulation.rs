@@ -14,7 +14,8 @@ const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 /// The magic and the mask of a little-endian 64-bit ELF file for AArch64 (the kernel's
 /// Documentation/admin-guide/binfmt-misc.rst). `F` opens the interpreter at once.
 const FORMAT: &str = concat!(
-    r":dockbridge-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00",
+    ":dockbridge-aarch64:M::",
+    r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00",
     r":\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff",
     ":/usr/bin/qemu-aarch64-static:F"
 );
@@ -46,6 +47,9 @@ impl Emulation {
     pub fn arm64() -> Result<&'static Self, &'static NoEmulation> {
         static MADE: OnceLock<Result<Emulation, NoEmulation>> = OnceLock::new();
         MADE.get_or_init(|| {
+            if cfg!(target_arch = "aarch64") {
+                return Err(NoEmulation("this host is arm64 itself".to_owned()));
+            }
             if !Path::new(EMULATOR).exists() {
                 return Err(NoEmulation(format!(
                     "there is no {EMULATOR} (Debian's package qemu-user-static)"
@@ -107,6 +111,7 @@ pub fn arm64_agent(directory: &Path) -> Result<PathBuf, NoEmulation> {
 mod tests {
     use super::*;
 
+    #[cfg(not(target_arch = "aarch64"))]
     #[test]
     fn programs_of_the_host_run_as_root_of_the_namespace() {
         let emulation = match Emulation::arm64() {

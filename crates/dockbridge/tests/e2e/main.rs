@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[cfg(target_arch = "x86_64")]
 mod arm64;
 mod basics;
 #[path = "../bill/mod.rs"]
@@ -14,7 +15,11 @@ mod docker_cli;
 mod ends;
 mod endurance;
 mod engines;
+#[path = "../packaging/server.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use more of it")]
+mod files;
 mod images;
+mod installation;
 mod machine_side;
 mod own_host;
 mod ports;

@@ -110,15 +110,15 @@ mod tests {
     fn machine_says_that_it_is_arm64_and_nothing_else_changes() {
         let upper = tempfile::tempdir().unwrap();
         pretend(upper.path()).unwrap();
-        let uname = |arguments: &[&str]| {
-            let output = std::process::Command::new(upper.path().join("usr/local/bin/uname"))
-                .args(arguments);
-            String::from_utf8(output.output().unwrap().stdout).unwrap()
+        let program = upper.path().join("usr/local/bin/uname");
+        let uname = |argument: &str| {
+            let output = std::process::Command::new(&program).arg(argument).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
         };
         if cfg!(target_arch = "x86_64") {
-            assert_eq!(uname(&["-m"]), "aarch64\n");
+            assert_eq!(uname("-m"), "aarch64\n");
         }
-        assert_eq!(uname(&["-s"]), "Linux\n");
+        assert_eq!(uname("-s"), "Linux\n");
     }
 
     #[test]

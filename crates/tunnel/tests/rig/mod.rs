@@ -22,6 +22,7 @@ use russh::keys::PrivateKey;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 
+#[allow(unused_imports, reason = "each test binary uses its part")]
 pub use self::agent::{agent_directory, arch, is_emulated};
 
 /// The limit for everything that should take milliseconds; the machine may be busy.
