@@ -1,4 +1,4 @@
-//! From a computer without dockbridge to `docker ps` after a reboot, by install.sh and by the Debian
+//! From a computer without dockbridge to `docker ps` after a reboot, by install.sh and by Debian
 //! package, and back: `uninstall` leaves nothing. A machine of the local cloud is the user's
 //! computer. The packages are made as those of a release, from the debug build.
 
@@ -17,6 +17,19 @@ const BOOT: Duration = Duration::from_secs(120);
 const PACKING: Duration = Duration::from_secs(300);
 /// What scripts/lib/tool says where a tool cannot be obtained.
 const UNAVAILABLE: i32 = 69;
+
+/// Directories that programs share, and that the first of them creates.
+const SHARED: [&str; 7] = [
+    "/home/ada/.config",
+    "/home/ada/.config/systemd",
+    "/home/ada/.config/systemd/user",
+    "/home/ada/.local",
+    "/home/ada/.local/share",
+    "/home/ada/.local/state",
+    "/home/ada/.cache",
+];
+/// What the docker client and systemd write themselves.
+const OF_OTHERS: [&str; 2] = ["/home/ada/.docker", "/run/user/1500/systemd"];
 
 /// The files of a release; `None` where they cannot be made.
 async fn packed() -> Option<TempDir> {
@@ -131,16 +144,9 @@ impl<'a> Computer<'a> {
         removed.succeeded().said(&["costs money", "Removed."]);
         self.root(package).await.succeeded();
         let after = self.listing().await;
-        // A docker client writes its own settings when a context is chosen.
-        let of_others = [
-            "/home/ada/.docker",
-            "/home/ada/.config",
-            "/home/ada/.local",
-            "/home/ada/.cache",
-            "/run/user/1500/systemd",
-        ];
         let is_own = |line: &&String| {
-            line.contains("dockbridge") || !of_others.iter().any(|path| line.starts_with(path))
+            let path = line.split(' ').next().unwrap_or_default();
+            !SHARED.contains(&path) && !OF_OTHERS.iter().any(|other| path.starts_with(other))
         };
         let new: Vec<_> = after.difference(before).filter(is_own).collect();
         assert!(new.is_empty(), "left: {new:?}");

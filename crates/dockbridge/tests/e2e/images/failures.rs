@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Site;
-use crate::rig::{LONGEST_COMMAND, Ran, pass_over};
+use crate::rig::{LONGEST_COMMAND, Ran, agent_directory, pass_over, run};
 use crate::web::Manner;
 
 const BAD_SOURCE: i32 = 4;
