@@ -109,7 +109,7 @@ impl<'a> Computer<'a> {
     async fn serves_after_a_reboot(&self) {
         let cloud = &self.stage.cloud;
         let init = format!(
-            "HCLOUD_TOKEN={} HCLOUD_ENDPOINT={} dockbridge init --yes",
+            "echo {} | HCLOUD_ENDPOINT={} dockbridge init --token-stdin",
             cloud.token(),
             cloud.machine_endpoint().expect("machines")
         );
