@@ -15,11 +15,7 @@ mod docker_cli;
 mod ends;
 mod endurance;
 mod engines;
-#[path = "../packaging/server.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use more of it")]
-mod files;
 mod images;
-mod installation;
 mod machine_side;
 mod own_host;
 mod ports;
