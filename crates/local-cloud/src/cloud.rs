@@ -103,6 +103,9 @@ impl Cloud {
                     .await
                     .map_err(StartError::Machines)?;
                 nspawn.set_engine(options.engine).await.map_err(StartError::Machines)?;
+                if options.emulate_arm64 {
+                    nspawn.emulate_arm64().await.map_err(StartError::Machines)?;
+                }
                 let gateway = nspawn.gateway();
                 (Arc::new(nspawn), Some(gateway.into()))
             }

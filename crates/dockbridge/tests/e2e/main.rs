@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[cfg(target_arch = "x86_64")]
+mod arm64;
 mod basics;
 #[path = "../bill/mod.rs"]
 mod bill;
