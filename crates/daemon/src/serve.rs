@@ -1,5 +1,7 @@
 //! From options to a running daemon, and its orderly end.
 
+mod sockets;
+
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -16,11 +18,12 @@ use platform::desktop::Desktop;
 use ports::Ports;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
 
+use self::sockets::Serving;
 use crate::conditions::clock_condition;
 use crate::connector::{PassiveConnector, WakingConnector, Wanted};
 use crate::control::{self, Control};
@@ -353,52 +356,6 @@ async fn supervised_until(
 fn resume_panic(supervised: Result<(), JoinError>) {
     if let Some(panic) = supervised.err().and_then(|error| error.try_into_panic().ok()) {
         std::panic::resume_unwind(panic);
-    }
-}
-
-/// The tasks that serve the sockets.
-struct Serving {
-    ending: CancellationToken,
-    gateways: JoinSet<()>,
-    control_ending: CancellationToken,
-    control: JoinHandle<io::Result<()>>,
-}
-
-impl Serving {
-    fn start(
-        gateway: &Gateway,
-        docker: tokio::net::UnixListener,
-        proxies: Vec<TcpListener>,
-        control: tokio::net::UnixListener,
-        router: axum::Router,
-    ) -> Self {
-        let (ending, control_ending) = (CancellationToken::new(), CancellationToken::new());
-        let mut gateways = JoinSet::new();
-        let (own, until) = (gateway.clone(), ending.clone());
-        gateways.spawn(async move { own.serve(docker, until).await });
-        for listener in proxies {
-            let (own, until) = (gateway.clone(), ending.clone());
-            gateways.spawn(async move { own.serve(listener, until).await });
-        }
-        let until = control_ending.clone().cancelled_owned();
-        let control = tokio::spawn(async move {
-            axum::serve(control, router).with_graceful_shutdown(until).await
-        });
-        Self { ending, gateways, control_ending, control }
-    }
-
-    /// The control socket answers last: the command that ordered the end asks until nothing
-    /// answers, and by then nothing of the daemon may be left.
-    async fn end(mut self, ports: Option<Ports>, ownership: Ownership) {
-        self.ending.cancel();
-        // One that panicked must not keep the others from their end.
-        while self.gateways.join_next().await.is_some() {}
-        if let Some(ports) = ports {
-            ports.close().await;
-        }
-        drop(ownership);
-        self.control_ending.cancel();
-        let _ = self.control.await;
     }
 }
 
