@@ -63,3 +63,32 @@ async fn volume_stays_if_another_client_is_faster_with_its_server() {
     assert_eq!(left.map(|volume| volume.server), Some(None), "the volume is kept");
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn volume_stays_if_another_client_has_used_it_and_its_server_is_gone() {
+    let desk = Desk::new().await;
+    desk.settings("hetzner: {server_types: [cpx22], locations: [fsn1]}\n");
+    let identity = desk.identity("default");
+    // The wake fails in the end, and the volume would be deleted with it.
+    let locked = json!({
+        "kind": "locked", "times": 1_000,
+        "match": {"method": "POST", "path": "/v1/servers", "body": {"server_type": "cpx22"}},
+    });
+    desk.control().post("faults", &locked.to_string()).await;
+    let daemon = desk.start().await;
+    let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
+    let mut wake = wake.arg("wake").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let volume = volume_of_a_refused_server(&desk, &identity.selector()).await;
+
+    let labels = identity.labels("machine");
+    let server = desk.make_server(&identity.name(), labels, vec![volume.id], true).await;
+    let gone = desk.api.servers().delete(server.id).await.unwrap();
+    desk.api.wait(gone.into_iter().collect()).await.unwrap();
+
+    assert!(!wake.wait().await.unwrap().success(), "no server was created");
+    let left = desk.api.volumes().get(volume.id).await.unwrap();
+    assert_eq!(left.map(|volume| volume.server), Some(None), "{}", daemon.output());
+    let kept = "the new volume is kept";
+    assert!(daemon.output().contains(kept), "{}", daemon.output());
+    daemon.stop().await;
+}

@@ -57,8 +57,9 @@ impl Computer<'_> {
         .await;
         let (token, endpoint) =
             (stage.cloud.token(), stage.cloud.machine_endpoint().expect("machines"));
+        // A token of the environment is not saved, and no service sees this shell's.
         let init = format!(
-            "HCLOUD_TOKEN={token} HCLOUD_ENDPOINT={endpoint} dockbridge init --yes --no-context"
+            "echo {token} | HCLOUD_ENDPOINT={endpoint} dockbridge init --token-stdin --no-context"
         );
         self.user(&init).await.succeeded();
     }

@@ -9,7 +9,7 @@ use super::{Connection, blocking};
 use crate::docker_cli::Comparison;
 use crate::rig::pass_over;
 
-/// Number of containers of each kind.
+/// Number of containers of each kind; a kind after it is the only one.
 const ROUNDS: &str = "DOCKBRIDGE_TEST_WAITS";
 const SHORT: usize = 12;
 /// Connections at once.
@@ -96,13 +96,19 @@ fn waits(paths: [&Path; 2], kind: &str, rounds: usize) -> [Waits; 2] {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_self_removing_container_is_waited_for_as_on_the_engine() {
     let Some(comparison) = Comparison::new().await else { return pass_over() };
-    let asked = std::env::var(ROUNDS).ok().map(|rounds| rounds.parse::<usize>().unwrap());
-    if asked.is_none() {
-        eprintln!("short form: {SHORT} rounds of each kind; {ROUNDS}=1000 asks for more");
-    }
-    let rounds = asked.unwrap_or(SHORT);
+    let asked = std::env::var(ROUNDS).ok();
+    let (rounds, only) = match &asked {
+        Some(asked) => asked.split_once(' ').unwrap_or((asked, "")),
+        None => {
+            eprintln!("short form: {SHORT} rounds of each kind; {ROUNDS}=1000 asks for more");
+            ("", "")
+        }
+    };
+    let rounds = if rounds.is_empty() { SHORT } else { rounds.parse().unwrap() };
+    let kinds: Vec<_> = KINDS.into_iter().filter(|kind| only.is_empty() || *kind == only).collect();
+    assert!(!kinds.is_empty(), "no kind {only}: {KINDS:?}");
     let mut wrong = Vec::new();
-    for kind in KINDS {
+    for kind in kinds {
         let (direct, through) = (comparison.direct.clone(), comparison.stage.socket());
         let [on_the_engine, here] =
             blocking(move || waits([&direct, &through], kind, rounds)).await;
