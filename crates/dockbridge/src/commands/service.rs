@@ -62,8 +62,8 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
     match (command, System::here()) {
         (Command::Install, System::Systemd) => install(global).await,
         (Command::Install, system) => write_login_file(global, &system),
-        (Command::Remove, System::Systemd) => remove(global).await,
-        (Command::Remove, system) => remove_login_file(global, &system),
+        (Command::Remove, System::Systemd) => remove(&Resolved::load_valid(global)?).await,
+        (Command::Remove, system) => remove_login_file(&Resolved::load_valid(global)?, &system),
         (Command::Status { json }, System::Systemd) => status(global, json).await,
         (Command::Status { json }, system) => {
             let resolved = Resolved::load_valid(global)?;
@@ -162,7 +162,7 @@ fn warn_of_unseen(resolved: &Resolved) {
 }
 
 /// Removes a profile's service, if one is installed.
-pub async fn remove_installed(resolved: &Resolved, global: &GlobalArgs) -> Outcome {
+pub async fn remove_installed(resolved: &Resolved) -> Outcome {
     let system = System::here();
     let is_installed = match system {
         System::Systemd => !Units::of(&resolved.profile.to_string())?.files().is_empty(),
@@ -170,13 +170,12 @@ pub async fn remove_installed(resolved: &Resolved, global: &GlobalArgs) -> Outco
     };
     match (is_installed, system) {
         (false, _) => Ok(()),
-        (true, System::Systemd) => remove(global).await,
-        (true, system) => remove_login_file(global, &system),
+        (true, System::Systemd) => remove(resolved).await,
+        (true, system) => remove_login_file(resolved, &system),
     }
 }
 
-async fn remove(global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load_valid(global)?;
+async fn remove(resolved: &Resolved) -> Outcome {
     let units = Units::of(&resolved.profile.to_string())?;
     let unit = units.names.service.clone();
     if units.files().is_empty() {
@@ -186,10 +185,10 @@ async fn remove(global: &GlobalArgs) -> Outcome {
     match manager::is_reachable().await {
         Ok(()) => {
             // The profile's settings may name another socket by now.
-            let is_own = Units::serving(&resolved).is_some();
+            let is_own = Units::serving(resolved).is_some();
             units.stop_listening().await?;
             if is_own && let Ok(status) = resolved.daemon().status().await {
-                super::stop::end_daemon(&resolved, &status, false).await?;
+                super::stop::end_daemon(resolved, &status, false).await?;
             }
             units.end().await?;
             units.remove()?;
@@ -364,9 +363,8 @@ fn write_login_file(global: &GlobalArgs, system: &System) -> Outcome {
     Ok(())
 }
 
-fn remove_login_file(global: &GlobalArgs, system: &System) -> Outcome {
-    let resolved = Resolved::load_valid(global)?;
-    let path = login_file(&resolved, system)?;
+fn remove_login_file(resolved: &Resolved, system: &System) -> Outcome {
+    let path = login_file(resolved, system)?;
     match fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(unremovable(&path, &error));

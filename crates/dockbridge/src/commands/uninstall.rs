@@ -43,9 +43,8 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     }
     for profile in &profiles {
         // Before the daemon: its sockets would start another one.
-        let arguments = arguments_for(profile, global);
-        service::remove_installed(profile, &arguments).await?;
-        stop_daemon(profile, &arguments).await?;
+        service::remove_installed(profile).await?;
+        stop_daemon(profile, global).await?;
     }
     for name in context::remove_own(&resolved) {
         say(&format!("Removed the docker context {name:?}."));
@@ -189,20 +188,17 @@ fn confirm() -> Outcome {
     }
 }
 
-fn arguments_for(profile: &Resolved, global: &GlobalArgs) -> GlobalArgs {
-    GlobalArgs {
-        profile: profile.profile.to_string(),
-        socket: Some(profile.socket.clone()),
-        ..global.clone()
-    }
-}
-
-async fn stop_daemon(profile: &Resolved, arguments: &GlobalArgs) -> Outcome {
+async fn stop_daemon(profile: &Resolved, global: &GlobalArgs) -> Outcome {
     if matches!(profile.daemon().status().await, Err(ClientError::NotRunning { .. })) {
         return Ok(());
     }
     say(&format!("Stopping the daemon of profile {}.", profile.profile));
-    stop::run(stop::Args { destroy: false }, arguments).await
+    let arguments = GlobalArgs {
+        profile: profile.profile.to_string(),
+        socket: Some(profile.socket.clone()),
+        ..global.clone()
+    };
+    stop::run(stop::Args { destroy: false }, &arguments).await
 }
 
 fn finish(removal: &Removal, resolved: &Resolved, program: &Program, purge: bool) -> Outcome {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use hetzner::{Query, Volume};
 use machine::HostKey;
 use serde_json::json;
+use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{Desk, run};
+use crate::rig::{Daemon, Desk};
 
 /// Polls until the daemon has created its volume and requested a server with it.
 async fn volume_of_a_refused_server(desk: &Desk, selector: &str) -> Volume {
@@ -26,20 +27,9 @@ async fn volume_of_a_refused_server(desk: &Desk, selector: &str) -> Volume {
     }
 }
 
-async fn clear_faults(desk: &Desk) {
-    let endpoint = desk.cloud.endpoint();
-    let mut command = tokio::process::Command::new("curl");
-    command.args(["-sS", "--fail-with-body", "-X", "DELETE"]);
-    command.arg(format!("{}/_local/faults", endpoint.strip_suffix("/v1").unwrap()));
-    run(command, "").await.succeeded();
-}
-
-#[tokio::test]
-async fn volume_stays_if_another_client_is_faster_with_its_server() {
-    let desk = Desk::new().await;
+/// A wake that has created its volume and gets no server for it, as long as the faults stay.
+async fn wake_without_a_server(desk: &Desk) -> (Daemon, Child, Volume) {
     desk.settings("hetzner: {server_types: [cpx22], locations: [fsn1]}\n");
-    let identity = desk.identity("default");
-    // The daemon's requests for a server wait until the other client has created one.
     let locked = json!({
         "kind": "locked", "times": 1_000,
         "match": {"method": "POST", "path": "/v1/servers", "body": {"server_type": "cpx22"}},
@@ -47,14 +37,23 @@ async fn volume_stays_if_another_client_is_faster_with_its_server() {
     desk.control().post("faults", &locked.to_string()).await;
     let daemon = desk.start().await;
     let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
-    let mut wake = wake.arg("wake").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let volume = volume_of_a_refused_server(&desk, &identity.selector()).await;
+    let wake = wake.arg("wake").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let selector = desk.identity("default").selector();
+    (daemon, wake, volume_of_a_refused_server(desk, &selector).await)
+}
+
+#[tokio::test]
+async fn volume_stays_if_another_client_is_faster_with_its_server() {
+    let desk = Desk::new().await;
+    let identity = desk.identity("default");
+    // The daemon's requests for a server wait until the other client has created one.
+    let (daemon, mut wake, volume) = wake_without_a_server(&desk).await;
 
     let mut labels = identity.labels("machine");
     let host_key = HostKey::generate().unwrap().fingerprint().to_label();
     labels.insert("dockbridge-host-key".to_owned(), host_key);
     let server = desk.make_server(&identity.name(), labels, vec![volume.id], true).await;
-    clear_faults(&desk).await;
+    desk.control().delete("faults").await;
     desk.dockbridge(&["server", "destroy"]).await.succeeded();
 
     assert!(!wake.wait().await.unwrap().success(), "the wake was called off");
@@ -67,18 +66,9 @@ async fn volume_stays_if_another_client_is_faster_with_its_server() {
 #[tokio::test]
 async fn volume_stays_if_another_client_has_used_it_and_its_server_is_gone() {
     let desk = Desk::new().await;
-    desk.settings("hetzner: {server_types: [cpx22], locations: [fsn1]}\n");
     let identity = desk.identity("default");
     // The wake fails in the end, and the volume would be deleted with it.
-    let locked = json!({
-        "kind": "locked", "times": 1_000,
-        "match": {"method": "POST", "path": "/v1/servers", "body": {"server_type": "cpx22"}},
-    });
-    desk.control().post("faults", &locked.to_string()).await;
-    let daemon = desk.start().await;
-    let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
-    let mut wake = wake.arg("wake").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let volume = volume_of_a_refused_server(&desk, &identity.selector()).await;
+    let (daemon, mut wake, volume) = wake_without_a_server(&desk).await;
 
     let labels = identity.labels("machine");
     let server = desk.make_server(&identity.name(), labels, vec![volume.id], true).await;
