@@ -48,6 +48,7 @@ fn woken(history: &History) {
     state.phase(Phase::Boot, None, moment(1));
     history.observe(&mut seen, &state);
     state.phases_end(moment(5));
+    history.observe(&mut seen, &state);
     state.enter(MachineState::Absent { because: None }, moment(6));
     history.observe(&mut seen, &state);
 }
