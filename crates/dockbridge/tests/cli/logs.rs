@@ -207,8 +207,8 @@ async fn calls_that_changed_the_cloud_are_a_log_too() {
     let all = desk.dockbridge(&["logs", "audit"]).await;
     assert_eq!(
         all.succeeded().stdout,
-        "2026-11-29 10:00:01.000 UTC  INFO DELETE /servers/1 (1)  accepted  by policy: idle\n\
-         2026-11-29 10:00:02.000 UTC ERROR DELETE /servers/2 (2)  refused  by policy: idle\n"
+        "2026-11-29 10:00:01.000 UTC  INFO DELETE /servers/1 (1)  accepted  by the policy: idle\n\
+         2026-11-29 10:00:02.000 UTC ERROR DELETE /servers/2 (2)  refused  by the policy: idle\n"
     );
     let failed = desk.dockbridge(&["logs", "audit", "--level", "error", "--json"]).await;
     let failed: Value = serde_json::from_str(failed.succeeded().stdout.trim()).unwrap();
