@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::net::TcpListener;
 
-use crate::api::{Api, listener};
+use crate::api::Api;
+use crate::api::listener::{self, CannotListen, Listeners};
 use crate::catalogue::Catalogue;
 use crate::hypervisor::{Failure, Hypervisor};
 use crate::none::Nothing;
@@ -74,6 +74,12 @@ pub enum StartError {
     Catalogue(#[source] serde_json::Error),
 }
 
+impl From<CannotListen> for StartError {
+    fn from(CannotListen { address, source }: CannotListen) -> Self {
+        Self::Listen { address, source }
+    }
+}
+
 impl Cloud {
     /// Starts a local cloud. It answers once this returns.
     pub async fn start(options: Options) -> Result<Cloud, StartError> {
@@ -93,13 +99,11 @@ impl Cloud {
             store::load(&directory, rand::random_range(1_000_000..50_000_000)).map_err(state)?;
         store::after_a_break(&mut world, Timestamp::now());
 
-        let listen = |source| StartError::Listen { address: options.listen, source };
-        let main = TcpListener::bind(options.listen).await.map_err(listen)?;
-        let address = main.local_addr().map_err(listen)?;
+        let mut listeners = Listeners::bind(options.listen).await?;
         let (hypervisor, bridge): (Arc<dyn Hypervisor>, Option<IpAddr>) = match options.machines {
             Machines::None => (Arc::new(Nothing::default()), None),
             Machines::Nspawn => {
-                let nspawn = Box::pin(Nspawn::start(&directory, address.port(), options.sshd))
+                let nspawn = Box::pin(Nspawn::start(&directory, options.sshd))
                     .await
                     .map_err(StartError::Machines)?;
                 nspawn.set_engine(options.engine).await.map_err(StartError::Machines)?;
@@ -107,6 +111,7 @@ impl Cloud {
                     nspawn.emulate_arm64().await.map_err(StartError::Machines)?;
                 }
                 let gateway = nspawn.gateway();
+                listeners = listeners.also_on(gateway.into()).await?;
                 (Arc::new(nspawn), Some(gateway.into()))
             }
         };
@@ -117,7 +122,7 @@ impl Cloud {
         let engine = Arc::new(Engine::new(world, catalogue, hypervisor, durations));
         let cloud = Cloud {
             engine: engine.clone(),
-            address,
+            address: listeners.address,
             bridge,
             token: tokens
                 .iter()
@@ -133,15 +138,10 @@ impl Cloud {
         engine.resume().await;
 
         let api = Arc::new(Api::new(engine.clone(), &tokens, options.limits));
-        // A listener on all addresses is reachable over the bridge anyway.
-        if let Some(bridge) = bridge.filter(|_| !address.ip().is_unspecified()) {
-            let address = SocketAddr::new(bridge, address.port());
-            let beside = TcpListener::bind(address)
-                .await
-                .map_err(|source| StartError::Listen { address, source })?;
-            engine.tasks.spawn(listener::serve(beside, api.clone(), Some(bridge)));
+        if let Some(on_bridge) = listeners.on_bridge {
+            engine.tasks.spawn(listener::serve(on_bridge, api.clone(), bridge));
         }
-        engine.tasks.spawn(listener::serve(main, api, bridge));
+        engine.tasks.spawn(listener::serve(listeners.main, api, bridge));
         engine.tasks.spawn(save_changes(engine.clone(), cloud.directory.clone()));
         Ok(cloud)
     }

@@ -72,7 +72,6 @@ pub(super) struct Record {
     /// Its state directory: loop devices on files in it are its own.
     pub(super) state: PathBuf,
     pub(super) process: u32,
-    pub(super) api_port: u16,
 }
 
 /// A slot that is locked while this value lives.

@@ -51,7 +51,7 @@ pub struct Nspawn {
 impl Nspawn {
     /// Claims a slot on this host for a local cloud whose disks are in `state`. Builds the base
     /// system first if this host has none.
-    pub async fn start(state: &Path, api_port: u16, sshd: Sshd) -> Result<Nspawn, Failure> {
+    pub async fn start(state: &Path, sshd: Sshd) -> Result<Nspawn, Failure> {
         programs::check_host()?;
         std::fs::create_dir_all(state).during(format!("make {}", state.display()))?;
         let state = std::fs::canonicalize(state).during(format!("find {}", state.display()))?;
@@ -62,7 +62,7 @@ impl Nspawn {
         let starter = machine::Starter::new()?;
         let claim = state_directory::claim_slot(&state)?;
         cleanup::sweep(&claim, &mut CleanReport::default()).await?;
-        claim.write(&Record { state: state.clone(), process: std::process::id(), api_port })?;
+        claim.write(&Record { state: state.clone(), process: std::process::id() })?;
         let furnished = async {
             network::make(claim.slot).await?;
             firewall::apply(claim.slot, &[]).await?;

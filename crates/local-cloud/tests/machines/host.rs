@@ -49,7 +49,7 @@ async fn a_directory_serves_one_local_cloud_at_a_time_and_keeps_its_disks() {
     machine
         .run(&format!("mount {LINK}9 /mnt && echo kept > /mnt/file && echo kept > /root/file"))
         .await;
-    let refused = Nspawn::start(&rig.state(), 0, Sshd::Socket).await.unwrap_err();
+    let refused = Nspawn::start(&rig.state(), Sshd::Socket).await.unwrap_err();
     assert!(refused.to_string().contains("another local cloud uses it"), "{refused}");
 
     rig.again().await;

@@ -54,7 +54,7 @@ impl Rig {
             .status()
             .await;
         assert!(keygen.unwrap().success());
-        let cloud = Nspawn::start(&directory.join("state"), 0, sshd).await.unwrap();
+        let cloud = Nspawn::start(&directory.join("state"), sshd).await.unwrap();
         let events = cloud.events().expect("events are taken once");
         Rig { cloud, directory: directory.to_owned(), _goes_with_it: None, events }
     }
@@ -67,9 +67,9 @@ impl Rig {
         let elsewhere = tempfile::tempdir().unwrap();
         drop(std::mem::replace(
             &mut self.cloud,
-            Nspawn::start(elsewhere.path(), 0, Sshd::Socket).await.unwrap(),
+            Nspawn::start(elsewhere.path(), Sshd::Socket).await.unwrap(),
         ));
-        let next = Nspawn::start(&self.state(), 0, Sshd::Socket).await.unwrap();
+        let next = Nspawn::start(&self.state(), Sshd::Socket).await.unwrap();
         self.events = next.events().expect("events are taken once");
         let stopgap = std::mem::replace(&mut self.cloud, next);
         stopgap.close().await.unwrap();
