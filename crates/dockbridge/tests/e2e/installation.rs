@@ -19,11 +19,12 @@ const UNAVAILABLE: i32 = 69;
 
 /// What a computer writes by itself while it runs, boots, and has any package installed and
 /// removed. Each is a pattern of `find -path`.
-const OF_THE_SYSTEM: [&str; 8] = [
+const OF_THE_SYSTEM: [&str; 9] = [
     "/tmp",
     "/var/tmp",
     "/var/log",
     "/var/cache",
+    "/var/lib/cloud",
     "/var/lib/dpkg/*-old",
     "/var/lib/systemd",
     "/run/user/*/systemd",
