@@ -88,12 +88,16 @@ fn install(link: &Path) -> Outcome {
     Ok(())
 }
 
-/// Whether there was a link to this program.
+/// Whether there was a link to this program. docker's directories go with it if they are empty
+/// then.
 fn remove(link: &Path) -> Outcome<bool> {
     if found(link, &std::env::current_exe()?) != Found::Own {
         return Ok(false);
     }
     fs::remove_file(link).map_err(|error| unremovable(link, &error))?;
+    for directory in link.ancestors().skip(1).take(2) {
+        let _ = fs::remove_dir(directory);
+    }
     Ok(true)
 }
 

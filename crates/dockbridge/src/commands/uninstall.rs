@@ -63,6 +63,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if let Program::Installed { prefix, files } = &program {
         removal.program(prefix, files);
     }
+    Removal::shared(paths);
     finish(&removal, &resolved, &program, arguments.purge)?;
     if costs.is_something() {
         say(if arguments.purge {

@@ -15,7 +15,11 @@ mod docker_cli;
 mod ends;
 mod endurance;
 mod engines;
+#[path = "../packaging/server.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use more of it")]
+mod files;
 mod images;
+mod installation;
 mod machine_side;
 mod own_host;
 mod ports;
@@ -27,6 +31,7 @@ mod safety;
 mod service;
 mod suites;
 mod upkeep;
+mod user_computer;
 mod waking;
 #[path = "../../../agent/tests/web/mod.rs"]
 mod web;

@@ -42,7 +42,7 @@ pub fn install_script() -> PathBuf {
 }
 
 /// Where a program of this host is.
-fn host_program(name: &str) -> PathBuf {
+pub fn host_program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path)
         .map(|directory| directory.join(name))

@@ -124,6 +124,13 @@ impl Removal {
         }
     }
 
+    /// Directories that dockbridge shares with other programs, if they are empty now.
+    pub fn shared(paths: &Paths) {
+        for path in paths.shared() {
+            let _ = fs::remove_dir(path);
+        }
+    }
+
     /// Keeps the reason if something was not removed.
     fn note(&mut self, path: &Path, removed: io::Result<()>) {
         match removed {
