@@ -84,7 +84,7 @@ fn read() -> Result<Arguments, ExitCode> {
     let parsed = command
         .try_get_matches_from_mut(&arguments)
         .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches));
-    parsed.map_err(|error| match unknown_command::pointed_out(&error) {
+    parsed.map_err(|error| match unknown_command::pointed_out(&error, &arguments) {
         Some(failure) => {
             note_profile(&arguments);
             report(&failure, false)
