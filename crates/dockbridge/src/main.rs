@@ -23,6 +23,7 @@ mod shutdown;
 mod ssh_config;
 mod token_hints;
 mod unknown_command;
+mod wrapping;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
