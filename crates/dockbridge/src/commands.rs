@@ -64,13 +64,16 @@ pub enum Command {
     #[command(after_help = examples::of(examples::COST))]
     Cost(cost::Args),
     /// Check what dockbridge needs, here and in the cloud, and repair what is safe
+    #[command(after_help = examples::of(examples::DOCTOR))]
     Doctor(doctor::Args),
     /// Write a bundle for a bug report, without secrets
+    #[command(after_help = examples::of(examples::REPORT))]
     Report(report::Args),
     /// List every call that changed the cloud: when, who, why, with what result
     #[command(after_help = examples::of(examples::AUDIT))]
     Audit(audit::Args),
     /// Show the log of the daemon, of the machine, or of the calls that changed the cloud
+    #[command(after_help = examples::of(examples::LOGS))]
     Logs(logs::Args),
     /// Stop the daemon; the machine runs on until its lease ends
     #[command(after_help = examples::of(examples::STOP))]
@@ -113,9 +116,11 @@ pub enum Command {
     #[command(subcommand)]
     Config(config::Command),
     /// Replace this computer's login key
+    #[command(after_help = examples::of(examples::KEY))]
     #[command(subcommand)]
     Key(key::Command),
     /// Show the versions of dockbridge, its agents, and what runs
+    #[command(after_help = examples::of(examples::VERSION))]
     Version(version::Args),
     /// Print completions for a shell
     #[command(after_help = examples::of(examples::COMPLETIONS), args = hidden(ALL))]

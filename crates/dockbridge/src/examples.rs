@@ -30,7 +30,8 @@ pub const START: &[&str] = &[
     "dockbridge start --host me@lab    docker on a host of your own",
 ];
 pub const STATUS: &[&str] = &[
-    "dockbridge status",
+    "dockbridge status                 is it on, what does it cost, when does it go",
+    "dockbridge status --watch         live: stages, throughput, activity",
     "dockbridge status --json          for programs; docs/schema/status.json",
 ];
 pub const WHY: &[&str] = &["dockbridge why                    why is it still on"];
@@ -39,6 +40,19 @@ pub const PIN: &[&str] = &[
     "dockbridge unpin                  and no longer",
 ];
 pub const COST: &[&str] = &["dockbridge cost                   the bill of this month so far"];
+pub const DOCTOR: &[&str] = &[
+    "dockbridge doctor                 what is broken, why, and what to do",
+    "dockbridge doctor --fix           repair what is safe to repair",
+];
+pub const REPORT: &[&str] = &[
+    "dockbridge report                 a file for a bug report, without secrets",
+    "dockbridge report -o bug.tar.gz",
+];
+pub const LOGS: &[&str] = &[
+    "dockbridge logs -f                the daemon's log, with new lines",
+    "dockbridge logs server            agent, dockerd and cloud-init of the machine",
+    "dockbridge logs --since 10m --level warn",
+];
 pub const AUDIT: &[&str] = &["dockbridge audit                  who created and deleted what"];
 pub const STOP: &[&str] = &[
     "dockbridge stop                   the machine stays until its lease ends",
@@ -88,11 +102,21 @@ pub const LOCAL_CLOUD: &[&str] = &[
     "dockbridge local-cloud --machines none",
 ];
 pub const CONFIG: &[&str] = &[
-    "dockbridge config show            all settings in effect",
+    "dockbridge config show --origin   all settings in effect, and where from",
+    "dockbridge config set activity.idle_timeout 10m",
+    "dockbridge config edit            in your editor; checked before it is saved",
     "dockbridge config validate        after a change",
 ];
-pub const PLUGIN: &[&str] = &["dockbridge plugin install         then: docker dockbridge status"];
-pub const COMPLETIONS: &[&str] = &["dockbridge completions bash       prints the script"];
+pub const KEY: &[&str] = &["dockbridge key rotate             after others may have read it"];
+pub const PLUGIN: &[&str] = &[
+    "dockbridge plugin install         then: docker dockbridge status",
+    "dockbridge plugin remove",
+];
+pub const COMPLETIONS: &[&str] = &[
+    "dockbridge completions bash       prints the script",
+    "source <(dockbridge completions bash)",
+];
+pub const VERSION: &[&str] = &["dockbridge version --json         for a bug report or a script"];
 pub const EXPLAIN: &[&str] = &[
     "dockbridge explain                all codes",
     "dockbridge explain token_invalid  cause, cure, and whether to try again",

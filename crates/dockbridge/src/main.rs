@@ -23,6 +23,7 @@ mod shutdown;
 mod ssh_config;
 mod token_hints;
 mod unknown_command;
+mod wrapping;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -84,7 +85,7 @@ fn read() -> Result<Arguments, ExitCode> {
     let parsed = command
         .try_get_matches_from_mut(&arguments)
         .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches));
-    parsed.map_err(|error| match unknown_command::pointed_out(&error) {
+    parsed.map_err(|error| match unknown_command::pointed_out(&error, &arguments) {
         Some(failure) => {
             note_profile(&arguments);
             report(&failure, false)

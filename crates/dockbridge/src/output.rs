@@ -11,6 +11,8 @@ use api::{MachineState, Status};
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use machine::History;
 
+use crate::wrapping::folded;
+
 /// Arguments to insert after `dockbridge` in hints, so that they apply to the same profile.
 static GLOBAL_ARGUMENTS: OnceLock<String> = OnceLock::new();
 /// The first error of writing standard output.
@@ -114,10 +116,22 @@ pub fn written() -> io::Result<()> {
     unwritten.map_or(Ok(()), Err)
 }
 
-/// Prints a line on standard error. A terminal shows its first word in color, unless `NO_COLOR` is
-/// set.
-pub fn complain(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", styled(&with_arguments(line)));
+/// Prints a message on standard error. A terminal shows the first word of a line in color, unless
+/// `NO_COLOR` is set, and breaks the line between words.
+pub fn complain(message: &str) {
+    let message = with_arguments(message);
+    let width = if io::stderr().is_terminal() { terminal_width() } else { None };
+    let message = match width {
+        Some(width) => folded(&message, &first_words().map(|(word, _)| word), width),
+        None => message,
+    };
+    let _ = writeln!(anstream::stderr(), "{}", styled(&message));
+}
+
+/// Columns of this process's terminal; `None` where it does not say how wide it is.
+pub fn terminal_width() -> Option<usize> {
+    let (width, _) = crossterm::terminal::size().ok()?;
+    Some(usize::from(width)).filter(|width| *width > 0)
 }
 
 /// Prints a line of less weight on standard error, on a terminal only.
@@ -128,14 +142,18 @@ pub fn whisper(line: &str) {
     }
 }
 
-/// A message whose lines begin in the colors that clap gives to such words.
-fn styled(text: &str) -> String {
+/// The words with which a line of a message begins, in the colors that clap gives to such words.
+fn first_words() -> [(&'static str, Style); 3] {
     let styles = Styles::styled();
-    let words = [
+    [
         ("Error:", *styles.get_error()),
         ("Warning:", AnsiColor::Yellow.on_default().bold()),
         ("Hint:", *styles.get_valid()),
-    ];
+    ]
+}
+
+fn styled(text: &str) -> String {
+    let words = first_words();
     let line = |line: &str| {
         let known = words.iter().find(|(word, _)| line.starts_with(word));
         known.map_or_else(
@@ -149,25 +167,6 @@ fn styled(text: &str) -> String {
 /// Prints a line for programs on standard error.
 pub fn complain_as_is(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Columns of a text for users.
-const COLUMNS: usize = 80;
-
-/// A name and what there is to say about it, in lines of [`COLUMNS`]: the text begins in a column
-/// of its own.
-pub fn item(name: &str, text: &str, column: usize) -> Vec<String> {
-    let mut lines = vec![format!("{name:<width$}", width = column.saturating_sub(1))];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= COLUMNS => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(format!("{:column$}{word}", "")),
-        }
-    }
-    lines
 }
 
 /// `1.2 s`, `75 s`.
@@ -296,14 +295,6 @@ mod tests {
              \u{1b}[32mHint:\u{1b}[0m make room\nas above"
         );
         assert_eq!(styled("No server exists."), "No server exists.");
-    }
-
-    #[test]
-    fn text_beside_a_name_keeps_its_column() {
-        let text = "word ".repeat(20);
-        let lines = item("Cause", &text, 14);
-        assert_eq!(lines[0], format!("Cause         {}", "word ".repeat(13).trim_end()));
-        assert_eq!(lines[1], format!("              {}", "word ".repeat(7).trim_end()));
     }
 
     #[test]

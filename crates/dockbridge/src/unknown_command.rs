@@ -1,9 +1,13 @@
-//! Words that users type from other tools and that are no commands here: each points to the command
-//! that does it, or says that docker does. Knows no command's arguments.
+//! Words that users type from other tools and that are no commands here, and options that they type
+//! without their command: each points to the command that does it, or says that docker does.
+
+use std::ffi::OsString;
 
 use api::Code;
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::Arguments;
 use crate::failure::Failure;
 
 /// Words with what to type instead.
@@ -54,7 +58,19 @@ const INSTEAD: &[(&[&str], &str)] = &[
         &["prune", "gc", "clean", "cleanup"],
         "`dockbridge sweep` lists orphans in the cloud, `docker system prune` removes unused data",
     ),
-    (&["settings"], "`dockbridge config show` prints all settings"),
+    (
+        &["settings", "set", "get"],
+        "`dockbridge config set` changes a setting, `dockbridge config show` prints all of them",
+    ),
+    (
+        &["check", "diagnose", "health", "troubleshoot"],
+        "`dockbridge doctor` checks what dockbridge needs, and says what to do",
+    ),
+    (
+        &["bugreport", "bug-report", "support", "feedback"],
+        "`dockbridge report` writes a file for a bug report, without secrets",
+    ),
+    (&["journal", "tail"], "`dockbridge logs` shows the daemon's log"),
     (&["context"], "`dockbridge init` creates the docker context `dockbridge`"),
     (
         &["upgrade", "update", "self-update"],
@@ -86,17 +102,45 @@ const DOCKER: &[&str] = &[
     "top",
 ];
 
-/// The failure in place of clap's own, if the word is known.
-pub fn pointed_out(error: &clap::Error) -> Option<Failure> {
-    if error.kind() != ErrorKind::InvalidSubcommand {
-        return None;
-    }
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
-        return None;
+/// Options of one command, with that command.
+const OPTIONS: &[(&[&str], &str)] = &[
+    (&["-d", "--detach"], "`dockbridge start -d` runs the daemon in the background"),
+    (&["-w", "--watch"], "`dockbridge status -w` keeps showing the status"),
+    (&["-f", "--follow"], "`dockbridge logs -f` shows the daemon's log as it grows"),
+    (&["--fix"], "`dockbridge doctor --fix` repairs what is safe to repair"),
+];
+
+/// The failure in place of clap's own, if the word or the option is known. The arguments begin with
+/// the name of the program.
+pub fn pointed_out(error: &clap::Error, arguments: &[OsString]) -> Option<Failure> {
+    let typed = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
     };
-    let hint = instead(word)?;
-    let message = format!("dockbridge has no command {word:?}");
+    let (kind, text, hint) = match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = typed(ContextKind::InvalidSubcommand)?;
+            ("command", word, instead(word)?)
+        }
+        ErrorKind::UnknownArgument => {
+            let option = typed(ContextKind::InvalidArg)?;
+            let (_, hint) = OPTIONS.iter().find(|(options, _)| options.contains(&option))?;
+            if has_command(arguments, option) {
+                return None;
+            }
+            ("option", option, (*hint).to_owned())
+        }
+        _ => return None,
+    };
+    let message = format!("dockbridge has no {kind} {text:?}");
     Some(Failure::of_code(Code::SettingsInvalid, message).hint(hint).code(2))
+}
+
+/// Whether a command stands before an option: the error is about that command then.
+fn has_command(arguments: &[OsString], option: &str) -> bool {
+    let before = arguments.iter().take_while(|it| !it.to_string_lossy().starts_with(option));
+    let parsed = Arguments::command().ignore_errors(true).try_get_matches_from(before);
+    parsed.is_ok_and(|matches| matches.subcommand_name().is_some())
 }
 
 fn instead(word: &str) -> Option<String> {
@@ -113,10 +157,15 @@ fn instead(word: &str) -> Option<String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use clap::CommandFactory as _;
+    use clap::Parser as _;
 
     use super::*;
-    use crate::Arguments;
+
+    fn pointed_to(line: &str) -> Option<String> {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let error = Arguments::try_parse_from(&words).unwrap_err();
+        pointed_out(&error, &words).map(|failure| failure.to_string())
+    }
 
     fn words() -> impl Iterator<Item = &'static str> {
         INSTEAD.iter().flat_map(|(words, _)| words.iter()).chain(DOCKER).copied()
@@ -149,11 +198,29 @@ mod tests {
 
     #[test]
     fn hint_takes_the_place_of_the_usage() {
-        use clap::Parser as _;
-        let error = Arguments::try_parse_from(["dockbridge", "down"]).unwrap_err();
-        let failure = pointed_out(&error).unwrap();
-        assert!(failure.to_string().contains("`dockbridge server destroy` deletes"), "{failure}");
-        let error = Arguments::try_parse_from(["dockbridge", "frobnicate"]).unwrap_err();
-        assert!(pointed_out(&error).is_none());
+        let failure = pointed_to("dockbridge down").unwrap();
+        assert!(failure.contains("`dockbridge server destroy` deletes"), "{failure}");
+        assert_eq!(pointed_to("dockbridge frobnicate"), None);
+    }
+
+    #[test]
+    fn option_without_its_command_points_to_a_line_that_parses() {
+        for (options, hint) in OPTIONS {
+            let line = hint.split('`').nth(1).unwrap();
+            assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");
+            for option in *options {
+                for typed in [format!("dockbridge {option}"), format!("d --profile m {option}")] {
+                    let failure = pointed_to(&typed).unwrap_or_else(|| panic!("{typed}"));
+                    assert!(failure.ends_with(hint), "{failure}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn option_that_a_command_does_not_have_is_an_error_about_that_command() {
+        assert_eq!(pointed_to("dockbridge wake -d"), None);
+        assert_eq!(pointed_to("dockbridge --profile m status --fix"), None);
+        assert_eq!(pointed_to("dockbridge -x"), None);
     }
 }

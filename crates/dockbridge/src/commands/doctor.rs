@@ -19,7 +19,7 @@ use self::schedule::{Done, run_all};
 use self::surroundings::Surroundings;
 use crate::failure::{Failure, Outcome};
 use crate::json::say_json;
-use crate::output::say_as_is;
+use crate::output::say_styled;
 use crate::resolved::{GlobalArgs, Resolved};
 
 /// Arguments of `doctor`.
@@ -50,7 +50,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         let profile = examined.around.resolved.profile.to_string();
         say_json(&DoctorDocument::new(VERSION, &profile, &repairs, &checks))?;
     } else {
-        say_as_is(&print::text(&checks, &repairs));
+        print::lines(&checks, &repairs).iter().all(|line| say_styled(line));
     }
     match checks.iter().filter(|check| check.state == CheckState::Broken).count() {
         0 => Ok(()),

@@ -5,7 +5,8 @@ use api::{Category, Code, ErrorMeaning, ExplainDocument, Severity, WarningCode, 
 use crate::failure::{Failure, Outcome};
 use crate::hints::hint;
 use crate::json::say_json;
-use crate::output::{item, say, with_arguments};
+use crate::output::{say, with_arguments};
+use crate::wrapping::item;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]

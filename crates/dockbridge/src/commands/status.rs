@@ -22,12 +22,12 @@ use crate::failure::{Failure, NOT_RUNNING, Outcome};
 use crate::hints::warning_now;
 use crate::json::say_json;
 use crate::live_line::counting;
-use crate::output::{running_stage, say_styled};
+use crate::output::{running_stage, say_styled, terminal_width};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::{Severity, duration};
 
 /// Columns of a terminal that does not say how wide it is.
-const USUAL_WIDTH: u16 = 80;
+const USUAL_WIDTH: usize = 80;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -118,10 +118,8 @@ fn bill_rows(bills: Option<&Bills>, profile: &str) -> Vec<Row> {
 
 /// Prints rows, as wide as the terminal; in a file or a pipe each row is one line.
 fn say_rows(rows: Vec<Row>) {
-    let width = std::io::stdout().is_terminal().then(|| {
-        let (width, _) = crossterm::terminal::size().unwrap_or((USUAL_WIDTH, 0));
-        usize::from(width)
-    });
+    let is_terminal = std::io::stdout().is_terminal();
+    let width = is_terminal.then(|| terminal_width().unwrap_or(USUAL_WIDTH));
     row::styled(&row::completed(rows), width).iter().all(|line| say_styled(line));
 }
 

@@ -137,11 +137,14 @@ async fn make_volume(desk: &Desk) -> u64 {
     desk.make_volume("data", desk.identity("default").labels("data")).await.id
 }
 
-/// On a terminal, by `script`: what goes to standard error.
-async fn on_a_terminal(desk: &Desk, line: &str) -> Ran {
+/// Columns at which no message is broken.
+const WIDE: usize = 1_000;
+
+/// On a terminal of a width, by `script`: what goes to standard error.
+async fn on_a_terminal(desk: &Desk, columns: usize, line: &str) -> Ran {
     let program = env!("CARGO_BIN_EXE_dockbridge");
     let mut script = desk.command("script");
-    let line = format!("{program} {line} </dev/null >/dev/null");
+    let line = format!("stty cols {columns}; {program} {line} </dev/null >/dev/null");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     run(script, "").await
 }
@@ -164,6 +167,19 @@ fn without_ids(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// No line has more than 80 columns, but for one word or one command that is longer, and the
+/// values in errors of the parser of arguments.
+#[track_caller]
+fn assert_fits(text: &str) {
+    let is_wide = |line: &&str| line.chars().count() > 80 && !line.starts_with("error: ");
+    for line in text.lines().filter(is_wide) {
+        let rest = line.trim_start();
+        let rest = rest.split_once(": ").map_or(rest, |(_, rest)| rest);
+        let is_one_command = rest.starts_with('`') && rest.matches('`').count() == 2;
+        assert!(!rest.contains(' ') || is_one_command, "a line of over 80 columns: {line}");
+    }
+}
+
 #[tokio::test]
 async fn reference_of_errors_is_up_to_date() {
     if std::process::Command::new("script").arg("--version").output().is_err() {
@@ -174,14 +190,23 @@ async fn reference_of_errors_is_up_to_date() {
     for (line, given) in CASES {
         let desk = given.desk().await;
         let ran = desk.dockbridge(&line.split(' ').collect::<Vec<_>>()).await;
-        let shown = on_a_terminal(&desk, line).await;
+        let shown = on_a_terminal(&desk, 80, line).await;
         assert_eq!(ran.status.code(), shown.status.code(), "{ran}{shown}");
-        let (plain, colored) = (stable(&desk, &ran.stderr), stable(&desk, &shown.stdout));
-        assert!(!plain.contains('\u{1b}') && colored.contains('\u{1b}'), "{ran}{shown}");
-        let without_color = anstream::adapter::strip_str(&colored).to_string();
+        assert!(!ran.stderr.contains('\u{1b}') && shown.stdout.contains('\u{1b}'), "{ran}{shown}");
+        let without_color = anstream::adapter::strip_str(&shown.stdout).to_string();
         let same: Vec<&str> =
             without_color.lines().filter(|line| !line.starts_with("More: ")).collect();
-        assert_eq!(same.join("\n"), plain, "colors are all that a terminal adds: {ran}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let added = "colors and ends of lines are all that a terminal adds";
+        assert_eq!(words(&same.join("\n")), words(&ran.stderr), "{added}: {ran}");
+        assert_fits(&without_color);
+        let plain = stable(&desk, &ran.stderr);
+        // Where a line ends depends on the length of a path.
+        let shown = match plain == ran.stderr.trim_end() {
+            true => shown,
+            false => on_a_terminal(&desk, WIDE, line).await,
+        };
+        let colored = stable(&desk, &shown.stdout);
         let code = ran.status.code().unwrap();
         assert_ne!(code, 0, "{ran}");
         let colored = colored.replace('\u{1b}', "␛");

@@ -5,6 +5,8 @@ mod cloud;
 mod daemon;
 mod docker;
 mod files;
+#[cfg(test)]
+mod findings;
 mod network;
 mod program;
 mod stock;

@@ -1,7 +1,10 @@
 //! Findings as text of at most 80 columns: one line for what is fine, and for the rest what was
 //! found, why, and what to do. Pure.
 
+use anstyle::{AnsiColor, Style};
 use api::{Check, CheckState, Repair};
+
+use crate::output::with_arguments;
 
 /// Columns of a terminal that was never made larger.
 const WIDTH: usize = 80;
@@ -9,32 +12,40 @@ const WIDTH: usize = 80;
 const STATE: usize = 8;
 const TITLE: usize = 16;
 
-/// All checks, and what was repaired before.
-pub fn text(checks: &[Check], repairs: &[Repair]) -> String {
+/// The word of a state, with its color.
+type State = (&'static str, Option<AnsiColor>);
+const OK: State = ("ok", Some(AnsiColor::Green));
+const NOT_RUN: State = ("-", None);
+const HINT: State = ("hint", Some(AnsiColor::Yellow));
+const BROKEN: State = ("broken", Some(AnsiColor::Red));
+const FIXED: State = ("fixed", Some(AnsiColor::Green));
+const FAILED: State = ("failed", Some(AnsiColor::Red));
+
+/// All checks, and what was repaired before, as lines with escape sequences for a terminal.
+pub fn lines(checks: &[Check], repairs: &[Repair]) -> Vec<String> {
     let mut lines = Vec::new();
     for repair in repairs {
-        let state = if repair.done { "fixed" } else { "failed" };
-        row(&mut lines, state, repair.code.entry().title, &repair.message);
+        let state = if repair.done { FIXED } else { FAILED };
+        lines.extend(row(state, repair.code.entry().title, &repair.message));
     }
-    for check in checks {
-        match check.state {
-            CheckState::Ok => lines.push(one_line("ok", &check.title, &check.message)),
-            CheckState::NotRun => lines.push(one_line("-", &check.title, &check.message)),
-            CheckState::Hint | CheckState::Broken => {
-                row(&mut lines, check.state.word(), &check.title, &check.message);
-                if let Some(cause) = &check.cause {
-                    note(&mut lines, "Cause", cause);
-                }
-                for cure in &check.cure {
-                    note(&mut lines, "Cure", cure);
-                }
-            }
-        }
-    }
+    lines.extend(checks.iter().flat_map(finding));
     lines.push(String::new());
-    lines.extend(wrapped(&summary(checks), WIDTH));
-    lines.push(String::new());
-    lines.join("\n")
+    lines.extend(wrapped(&with_arguments(&summary(checks)), WIDTH));
+    lines
+}
+
+/// One check.
+fn finding(check: &Check) -> Vec<String> {
+    let state = match check.state {
+        CheckState::Ok => return vec![one_line(OK, &check.title, &check.message)],
+        CheckState::NotRun => return vec![one_line(NOT_RUN, &check.title, &check.message)],
+        CheckState::Hint => HINT,
+        CheckState::Broken => BROKEN,
+    };
+    let mut lines = row(state, &check.title, &check.message);
+    lines.extend(check.cause.iter().flat_map(|cause| note("Cause", cause)));
+    lines.extend(check.cure.iter().flat_map(|cure| note("Cure", cure)));
+    lines
 }
 
 fn summary(checks: &[Check]) -> String {
@@ -60,27 +71,45 @@ fn summary(checks: &[Check]) -> String {
 }
 
 /// A line that is cut at the width, for what needs no attention.
-fn one_line(state: &str, title: &str, message: &str) -> String {
-    let line = format!("{state:<STATE$}{title:<TITLE$}{message}");
-    match line.chars().count() > WIDTH {
-        true => line.chars().take(WIDTH - 1).chain(['…']).collect(),
-        false => line,
+fn one_line(state: State, title: &str, message: &str) -> String {
+    let room = WIDTH - STATE - TITLE;
+    let cut = match message.chars().count() > room {
+        true => message.chars().take(room - 1).chain(['…']).collect(),
+        false => message.to_owned(),
+    };
+    format!("{}{title:<TITLE$}{cut}", styled(state))
+}
+
+/// The state in its column.
+fn styled((word, color): State) -> String {
+    match color {
+        Some(color) => {
+            let style = Style::new().fg_color(Some(color.into()));
+            format!("{style}{word}{style:#}{:<1$}", "", STATE - word.len())
+        }
+        None => format!("{word:<STATE$}"),
     }
 }
 
-fn row(lines: &mut Vec<String>, state: &str, title: &str, message: &str) {
-    for (index, part) in wrapped(message, WIDTH - STATE - TITLE).into_iter().enumerate() {
-        let (state, title) = if index == 0 { (state, title) } else { ("", "") };
-        lines.push(format!("{state:<STATE$}{title:<TITLE$}{part}"));
+fn row(state: State, title: &str, message: &str) -> Vec<String> {
+    let mut begin = format!("{}{title:<TITLE$}", styled(state));
+    let mut lines = Vec::new();
+    for part in wrapped(message, WIDTH - STATE - TITLE) {
+        lines.push(begin + &part);
+        begin = " ".repeat(STATE + TITLE);
     }
+    lines
 }
 
-fn note(lines: &mut Vec<String>, name: &str, text: &str) {
-    let indent = STATE + TITLE + 7;
-    for (index, part) in wrapped(text, WIDTH - indent).into_iter().enumerate() {
-        let name = if index == 0 { format!("{name}:") } else { String::new() };
-        lines.push(format!("{:<1$}{name:<7}{part}", "", STATE + TITLE));
+fn note(name: &str, text: &str) -> Vec<String> {
+    let indent = STATE + TITLE;
+    let mut begin = format!("{:<indent$}{:<7}", "", format!("{name}:"));
+    let mut lines = Vec::new();
+    for part in wrapped(text, WIDTH - indent - 7) {
+        lines.push(begin + &part);
+        begin = " ".repeat(indent + 7);
     }
+    lines
 }
 
 /// Words in lines of a width; a word that is longer, such as a path, stays whole.
@@ -104,6 +133,11 @@ mod tests {
     use api::CheckCode;
 
     use super::*;
+
+    /// As a file gets it.
+    fn text(checks: &[Check], repairs: &[Repair]) -> String {
+        anstream::adapter::strip_str(&lines(checks, repairs).join("\n")).to_string()
+    }
 
     fn check(code: CheckCode, state: CheckState, message: &str) -> Check {
         let has_advice = matches!(state, CheckState::Hint | CheckState::Broken);
@@ -131,11 +165,13 @@ mod tests {
             check(CheckCode::Https, CheckState::NotRun, "not run, because Name lookup failed"),
             check(CheckCode::Service, CheckState::Hint, "not installed"),
         ];
-        let repair =
-            Repair { code: CheckCode::Socket, done: true, message: "removed /run/s".to_owned() };
-        let text = text(&checks, &[repair]);
+        let repairs =
+            [(CheckCode::Socket, true, "removed /run/s"), (CheckCode::Files, false, "no")]
+                .map(|(code, done, message)| Repair { code, done, message: message.to_owned() });
+        let text = text(&checks, &repairs);
         insta::assert_snapshot!(text, @"
         fixed   Socket          removed /run/s
+        failed  Files           no
         ok      Settings        /home/ada/a directory with a long name/and one more/con…
         broken  Files           other users may read /c (mode 0755)
                                 Cause: A copy, a backup or another program changed the
@@ -157,6 +193,16 @@ mod tests {
         repairs: Files.
         ");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        let colored = lines(&checks, &repairs).join("\n").replace('\x1b', "^");
+        let colored: Vec<&str> = colored.lines().filter(|line| line.contains('^')).collect();
+        insta::assert_snapshot!(colored.join("\n"), @"
+        ^[32mfixed^[0m   Socket          removed /run/s
+        ^[31mfailed^[0m  Files           no
+        ^[32mok^[0m      Settings        /home/ada/a directory with a long name/and one more/con…
+        ^[31mbroken^[0m  Files           other users may read /c (mode 0755)
+        ^[31mbroken^[0m  Name lookup     api.example cannot be looked up
+        ^[33mhint^[0m    Service         not installed
+        ");
     }
 
     #[test]

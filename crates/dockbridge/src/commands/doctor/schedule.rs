@@ -64,7 +64,8 @@ fn without_ground(code: CheckCode, because: CheckCode) -> Done {
     Done { check: Check { not_run_because: Some(because), ..done.check }, ..done }
 }
 
-fn done(code: CheckCode, found: Found, seconds: f64) -> Done {
+/// The check with what it found, completed from the registry.
+pub fn done(code: CheckCode, found: Found, seconds: f64) -> Done {
     let Found { state, message, cause, cures, fixes } = found;
     let entry = code.entry();
     let has_advice = matches!(state, CheckState::Hint | CheckState::Broken);

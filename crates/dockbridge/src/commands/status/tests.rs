@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod states;
+mod troubles;
 mod unserved;
 
 /// 16:00 in a zone of its own.
@@ -68,10 +69,13 @@ fn colored(rows: &[Row]) -> String {
     lines.map(|line| line.replace('\x1b', "^")).collect::<Vec<_>>().join("\n")
 }
 
-/// At 80 columns, without colors.
+/// At 80 columns, without colors. No line is wider.
 fn plain(rows: &[Row]) -> String {
     let lines = row::styled(rows, Some(80));
-    lines.iter().map(|line| plain_line(line)).collect::<Vec<_>>().join("\n")
+    let lines: Vec<String> = lines.iter().map(|line| plain_line(line)).collect();
+    let wide = lines.iter().find(|line| line.chars().count() > 80);
+    assert_eq!(wide, None, "a line of over 80 columns");
+    lines.join("\n")
 }
 
 fn plain_line(line: &str) -> String {

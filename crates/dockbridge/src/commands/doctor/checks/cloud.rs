@@ -99,12 +99,24 @@ fn judge_volumes(standing: &Standing, own: &str, is_known: impl Fn(&str) -> bool
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use api::CheckState::{Hint, NotRun, Ok as Fine};
-    use api::{Owned, VolumeSummary};
+    use api::{CheckCode, Owned, VolumeSummary};
     use jiff::Timestamp;
 
     use super::*;
+
+    /// What can be wrong.
+    pub fn findings() -> Vec<(CheckCode, Found)> {
+        let left = RateLimit { limit: 3600, remaining: 12, reset: Timestamp::UNIX_EPOCH };
+        let orphans = ["server a (1, off)", "SSH key b (2)"].map(str::to_owned);
+        vec![
+            (CheckCode::RateLimit, judge_rate_limit(Some(left))),
+            (CheckCode::Orphans, judge_orphans(&orphans[..1])),
+            (CheckCode::Orphans, judge_orphans(&orphans)),
+            (CheckCode::Volumes, judged(vec![volume(1, "lost", None)])),
+        ]
+    }
 
     #[test]
     fn rate_limit_is_a_hint_when_a_tenth_is_left() {

@@ -230,4 +230,4 @@ fn fill_of(status: &Status) -> Found {
 
 #[cfg(test)]
 #[path = "daemon_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,46 @@
+use api::CheckCode;
 use api::CheckState::{Broken, Hint, NotRun, Ok as Fine};
+use api::Condition;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::hints::warning_now;
+
+/// What can be wrong.
+pub fn findings() -> Vec<(CheckCode, Found)> {
+    let served = Seen::Served { process: 7, profile: "m".to_owned(), state: MachineState::Absent };
+    let sockets = [
+        judged(&served, false),
+        judged(&Seen::Missing, false),
+        judged(&Seen::Missing, true),
+        judged(&Seen::Abandoned(vec!["/run/docker.sock".into()]), false),
+        judged(&Seen::Foreign, false),
+        judged(&Seen::Silent("no answer within 5 s".to_owned()), false),
+        judged(&Seen::NoSocket, false),
+        judged(&Seen::TooLong(120), false),
+        judged(&Seen::Unreachable("permission denied".to_owned()), false),
+    ];
+    let services = [
+        Service::NoManager { why: "no user manager answers".to_owned(), is_installed: true },
+        Service::NotInstalled,
+        installed("failed", "active"),
+        installed("inactive", "inactive"),
+    ];
+    let fills = [
+        Condition::VolumeFull { left: 12 << 20, size: 20, larger: Some(40) },
+        Condition::VolumeNearlyFull { percent: 91, left: 2 << 30, larger: None },
+    ];
+    let fills =
+        fills.map(|held| judge_fill(Some(&status(json!({"warnings": [warning_now(&held)]})))));
+    let sockets = sockets.into_iter().map(|found| (CheckCode::Socket, found));
+    let services = services.iter().map(|seen| (CheckCode::Service, judge_service(seen)));
+    let fills = fills.into_iter().map(|found| (CheckCode::VolumeFill, found));
+    sockets.chain(services).chain(fills).collect()
+}
+
+fn installed(service: &str, socket: &str) -> Service {
+    Service::Installed(vec![unit("d.service", service), unit("d.socket", socket)])
+}
 
 fn judged(seen: &Seen, is_activated: bool) -> Found {
     judge_socket(seen, Path::new("/run/docker.sock"), "default", is_activated)
@@ -44,9 +83,6 @@ fn unit(name: &str, state: &str) -> (String, Unit) {
 
 #[test]
 fn service_is_fine_if_its_sockets_listen() {
-    let installed = |service: &str, socket: &str| {
-        Service::Installed(vec![unit("d.service", service), unit("d.socket", socket)])
-    };
     let waits = Found::ok("d.service starts with the first docker command");
     assert_eq!(judge_service(&installed("inactive", "active")), waits);
     assert_eq!(judge_service(&installed("active", "active")), Found::ok("d.service runs"));

@@ -206,10 +206,42 @@ fn judge_host(host: &str, own_host: &str, own: Option<&Context>) -> Found {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use api::CheckState::{Broken, Hint, Ok as Fine};
 
     use super::*;
+
+    /// What can be wrong.
+    pub fn findings() -> Vec<(CheckCode, Found)> {
+        let client = Client { version: "20.10.5".to_owned(), api: "1.41".to_owned() };
+        let engine = Engine { lowest: "1.44".to_owned(), highest: "1.52".to_owned() };
+        let clients = [
+            judge_client(Err(NoClient("no such file".to_owned())), None),
+            judge_client(Ok(client), Some(&engine)),
+        ];
+        let mark = "dockbridge of /home/ada";
+        let own = |current| listed("dockbridge", mark, "unix:///own", current);
+        let other = || listed("other", "", "ssh://host", true);
+        let by_host = |host: &str, current| Choice {
+            host: Some(host.to_owned()),
+            ..choice(vec![own(current)])
+        };
+        let by_context =
+            |name: &str, contexts| Choice { context: Some(name.to_owned()), ..choice(contexts) };
+        let contexts = [
+            by_host("tcp://192.0.2.7:2375", true),
+            by_host("tcp://192.0.2.7:2375", false),
+            by_context("gone", vec![own(true)]),
+            by_context("other", vec![own(false), other()]),
+            choice(vec![own(false), other()]),
+            choice(vec![listed("dockbridge", mark, "unix:///old", false)]),
+            choice(vec![listed("dockbridge", "", "unix:///old", false)]),
+            choice(Vec::new()),
+        ];
+        let clients = clients.map(|found| (CheckCode::DockerClient, found));
+        let contexts = contexts.map(|it| (CheckCode::DockerContext, judge_context(&it)));
+        clients.into_iter().chain(contexts).collect()
+    }
 
     #[test]
     fn client_that_is_older_than_the_engine_supports_is_broken() {

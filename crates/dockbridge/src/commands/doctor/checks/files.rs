@@ -159,10 +159,37 @@ fn place(path: &Path) -> Place {
 }
 
 #[cfg(test)]
-mod tests {
-    use api::{CheckState, Code};
+pub(super) mod tests {
+    use api::{CheckCode, CheckState, Code};
 
     use super::*;
+
+    /// What can be wrong.
+    pub fn findings() -> Vec<(CheckCode, Found)> {
+        let refused = problem(Severity::Refused, "\"loud\" is no level");
+        let doubtful = problem(Severity::Warned, "debug slows transfers down");
+        let settings = [
+            judge_settings(None, &[refused], None),
+            judge_settings(None, &[doubtful], None),
+            judge_settings(None, &[], Some("`hetzner.endpoint` is not used".to_owned())),
+        ];
+        let open = [private("/home/ada", 0o755, true), private("/home/ada/token", 0o640, false)];
+        let place =
+            Place { path: "/home/ada".into(), obstacle: Some("its disk is full".to_owned()) };
+        let damaged = api::Error::new(Code::OwnerInvalid, "/home/ada/owner: not an owner id");
+        let files = [
+            judge_files(&open, &[], &[]),
+            judge_files(&open[..1], &[], &[]),
+            judge_files(&[], &[place], &[]),
+            judge_files(&[], &[], &[damaged]),
+        ];
+        let settings = settings.map(|found| (CheckCode::Settings, found));
+        settings.into_iter().chain(files.map(|found| (CheckCode::Files, found))).collect()
+    }
+
+    fn private(path: &str, mode: u32, is_directory: bool) -> Private {
+        Private { path: PathBuf::from(path), mode, is_directory }
+    }
 
     fn problem(severity: Severity, message: &str) -> Problem {
         Problem {
@@ -190,11 +217,6 @@ mod tests {
 
     #[test]
     fn what_others_may_read_is_broken_and_its_mode_is_restored() {
-        let private = |path: &str, mode, is_directory| Private {
-            path: PathBuf::from(path),
-            mode,
-            is_directory,
-        };
         let good = [private("/c", 0o700, true), private("/c/token", 0o400, false)];
         assert_eq!(judge_files(&good, &[], &[]).state, CheckState::Ok);
         let bad = [private("/c", 0o755, true), private("/c/token", 0o640, false)];

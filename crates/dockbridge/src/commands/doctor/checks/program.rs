@@ -162,10 +162,34 @@ fn judge_sensor(heard: &BTreeSet<&str>) -> Found {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use api::CheckCode;
     use api::CheckState::{Broken, Hint, Ok as Fine};
 
     use super::*;
+
+    /// What can be wrong.
+    pub fn findings() -> Vec<(CheckCode, Found)> {
+        let own = Path::new("/usr/bin/dockbridge");
+        let versions = |path: &str, is_replaced, protocol| {
+            let program = Some((PathBuf::from(path), is_replaced));
+            judge_versions("1.2.3", own, Some(&Running { program, protocol }))
+        };
+        let none: [String; 0] = [];
+        let agent = |needed: &[&str], there: &[String]| {
+            judge_agent(&needed.iter().copied().collect(), there, "/usr/lib/dockbridge")
+        };
+        let one = ["x86_64".to_owned()];
+        vec![
+            (CheckCode::Versions, versions("/usr/bin/dockbridge", true, None)),
+            (CheckCode::Versions, versions("/opt/dockbridge", false, None)),
+            (CheckCode::Versions, versions("/usr/bin/dockbridge", false, Some(999))),
+            (CheckCode::Agent, agent(&["x86_64"], &none)),
+            (CheckCode::Agent, agent(&["aarch64", "x86_64"], &one)),
+            (CheckCode::Agent, agent(&["aarch64"], &one)),
+            (CheckCode::LockSensor, judge_sensor(&BTreeSet::new())),
+        ]
+    }
 
     #[test]
     fn daemon_of_another_program_and_an_older_agent_are_hints() {

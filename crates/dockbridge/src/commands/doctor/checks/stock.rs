@@ -70,10 +70,21 @@ fn judge(types: &[String], locations: &[String], sold: &[Sold], known: &[String]
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use api::CheckCode;
     use api::CheckState::{Broken, Hint};
 
     use super::*;
+
+    /// What can be wrong.
+    pub fn findings() -> Vec<(CheckCode, Found)> {
+        let found = [
+            judged(&["cx99"], &["fsn1"], true),
+            judged(&["cx23"], &["fsn9"], true),
+            judged(&["cx23", "cax11"], &["fsn1"], false),
+        ];
+        found.map(|found| (CheckCode::ServerTypes, found)).into()
+    }
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()

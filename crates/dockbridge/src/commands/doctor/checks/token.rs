@@ -111,10 +111,34 @@ fn judge_clock(offset: Option<i64>, refusal: Option<&Refusal>) -> Found {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use api::CheckState::{Broken, Hint, NotRun, Ok as Fine};
 
     use super::*;
+
+    /// What can be wrong.
+    pub fn findings() -> Vec<(CheckCode, Found)> {
+        let (endpoint, variable) = ("https://api.example/v1", || Source::Variable("T".to_owned()));
+        let missing = api::Error::new(Code::TokenMissing, "no API token is configured")
+            .hint("run `dockbridge init`");
+        let overridden = Some("/home/ada/token".into());
+        let silent = || refusal(Code::CloudUnreachable, false);
+        let rejected = refusal(Code::TokenInvalid, false);
+        vec![
+            (CheckCode::Token, judge_token(Some(&missing), &origin(None))),
+            (CheckCode::Token, judge_token(None, &origin(overridden))),
+            (CheckCode::Api, judge_api(Some(&rejected), endpoint, Some(&variable()))),
+            (CheckCode::Api, judge_api(Some(&silent()), endpoint, None)),
+            (CheckCode::TokenWrites, judge_writes(Ok(false))),
+            (CheckCode::TokenWrites, judge_writes(Err(silent().error))),
+            (CheckCode::Clock, judge_clock(Some(-400 * 86_400), None)),
+            (CheckCode::Clock, judge_clock(None, Some(&refusal(Code::ClockWrong, true)))),
+        ]
+    }
+
+    fn origin(overridden: Option<PathBuf>) -> Origin {
+        Origin { source: Some(Source::Variable("HCLOUD_TOKEN".to_owned())), overridden }
+    }
 
     fn refusal(code: Code, is_clock_trouble: bool) -> Refusal {
         let error = api::Error::new(code, "GET /locations: refused").hint("do something");
@@ -123,8 +147,7 @@ mod tests {
 
     #[test]
     fn token_is_named_with_its_source_and_what_it_overrides() {
-        let variable = Source::Variable("HCLOUD_TOKEN".to_owned());
-        let mut origin = Origin { source: Some(variable), overridden: None };
+        let mut origin = origin(None);
         assert_eq!(judge_token(None, &origin), Found::ok("from HCLOUD_TOKEN"));
         origin.overridden = Some("/c/token".into());
         let found = judge_token(None, &origin);

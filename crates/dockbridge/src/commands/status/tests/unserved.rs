@@ -64,6 +64,22 @@ fn cloud_that_does_not_answer_is_not_taken_for_no_costs() {
     let bills = Bills { look: None, trouble: Some("no route".to_owned()) };
     let seen =
         Unserved { is_set_up: true, is_unknown: true, bills: Some(&bills), ..Unserved::default() };
+    let rows = shown(seen);
+    insta::assert_snapshot!(plain(&rows), @"
+    State     off: no daemon runs, docker commands fail
+    Cost      not known: the cloud does not answer
+    Volume    not known: the cloud does not answer
+    Next      `dockbridge start` serves docker commands
+    ");
+    insta::assert_snapshot!(colored(&rows), @"");
+}
+
+#[test]
+fn no_daemon_and_a_machine_without_a_price() {
+    let mut machine: Summary = serde_json::from_value(machine()).unwrap();
+    machine.price_hourly = None;
+    let seen = Unserved { is_set_up: true, machine: Some(&machine), ..Unserved::default() };
     let shown = plain(&shown(seen));
-    assert_eq!(shown.matches("not known: the cloud does not answer").count(), 2, "{shown}");
+    let line = "Cost      not known: the price of the server is missing";
+    assert!(shown.lines().any(|shown| shown == line), "{shown}");
 }
