@@ -15,8 +15,11 @@ mod docker_cli;
 mod ends;
 mod endurance;
 mod engines;
+mod first_use;
 mod images;
 mod machine_side;
+#[path = "../newcomer/mod.rs"]
+mod newcomer;
 mod own_host;
 mod ports;
 mod races;
