@@ -18,6 +18,7 @@ mod engines;
 mod first_use;
 mod images;
 mod machine_side;
+mod metrics;
 #[path = "../newcomer/mod.rs"]
 mod newcomer;
 mod own_host;
