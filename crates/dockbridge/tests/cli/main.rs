@@ -21,6 +21,7 @@ mod docker_plugin;
 mod doctor;
 mod emergencies;
 mod errors;
+mod first_use;
 mod first_words;
 mod forwards;
 mod fresh_volume;
@@ -35,6 +36,9 @@ mod local_cloud_command;
 mod login_key;
 mod logs;
 mod metrics;
+#[expect(dead_code, reason = "only a run with a machine needs all of it")]
+#[path = "../newcomer/mod.rs"]
+mod newcomer;
 mod no_api;
 mod notices;
 mod own_host;

@@ -18,9 +18,13 @@ mod engines;
 #[path = "../packaging/server.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use more of it")]
 mod files;
+mod first_use;
 mod images;
 mod installation;
 mod machine_side;
+mod metrics;
+#[path = "../newcomer/mod.rs"]
+mod newcomer;
 mod own_host;
 mod ports;
 mod races;
