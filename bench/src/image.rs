@@ -234,7 +234,7 @@ impl RescueSystem {
             .status()?;
         ensure!(made.success(), "ssh-keygen ended with {made}");
         let public = std::fs::read_to_string(key.with_extension("pub"))?.trim().to_owned();
-        let cloud = Nspawn::start(&directory.join("cloud"), 0, Sshd::Service).await?;
+        let cloud = Nspawn::start(&directory.join("cloud"), Sshd::Service).await?;
         let (address, gateway) = (cloud.reserve_address(1)?, cloud.gateway());
         let server = NewServer {
             id: 1,

@@ -71,7 +71,7 @@ impl Machine {
         ensure!(made.success(), "ssh-keygen ended with {made}");
         let public = std::fs::read_to_string(key.with_extension("pub"))?.trim().to_owned();
 
-        let cloud = Nspawn::start(&directory.join("cloud"), 0, Sshd::Service).await?;
+        let cloud = Nspawn::start(&directory.join("cloud"), Sshd::Service).await?;
         let address = cloud.reserve_address(ID)?.to_string();
         let server = NewServer {
             id: ID,
