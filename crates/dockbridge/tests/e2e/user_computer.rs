@@ -23,6 +23,11 @@ impl<'a> Computer<'a> {
         stage.docker(&["version"]).await.succeeded();
         stage.dockbridge(&["pin"]).await.succeeded();
         let computer = Self { stage };
+        // At the end of its first boot sshd starts again, and refuses a login at that moment.
+        let booted = "systemctl is-system-running --wait >/dev/null || true";
+        let state = async || computer.root("systemctl list-jobs").await.to_string();
+        let has_booted = async || computer.root(booted).await.status.success();
+        testkit::eventually("the computer has booted", BOOT, has_booted, state).await;
         // The machine's systemd has no part of PAM.
         computer
             .root(
