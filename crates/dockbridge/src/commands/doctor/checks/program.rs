@@ -213,6 +213,9 @@ pub(super) mod tests {
     fn agent_for_each_architecture_of_the_ladder_is_needed() {
         let types = ["cx23", "cpx22", "cax11"].map(str::to_owned);
         assert_eq!(needed_by(&types), BTreeSet::from(["aarch64", "x86_64"]));
+        for (name, arch) in [("cx23", "x86_64"), ("ccx13", "x86_64"), ("cax11", "aarch64")] {
+            assert_eq!(needed_by(&[name.to_owned()]), BTreeSet::from([arch]), "{name}");
+        }
         let judged = |needed: &[&str], there: &[&str]| {
             let there: Vec<String> = there.iter().map(|arch| (*arch).to_owned()).collect();
             judge_agent(&needed.iter().copied().collect(), &there, "/lib")
