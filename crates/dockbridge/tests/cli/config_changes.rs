@@ -261,9 +261,10 @@ async fn an_edited_file_replaces_the_old_one_once_it_is_valid() {
     ");
     let edited = FILE.replace("10m", "15m");
     assert_eq!(desk.file(), edited);
+    let copy = desk.path("home/config/config.edited.yaml");
+    assert!(!copy.exists(), "the copy is left");
 
     // Without a terminal nobody can be asked: the text is kept beside the file.
-    let copy = desk.path("home/config/config.edited.yaml");
     let ran = desk.dockbridge(&["config", "edit"]).await;
     ran.failed(1, &["stays as it was: ", "line 3: ", "\"soon\" is not a duration"]);
     ran.failed(1, &[&format!("Hint: what you wrote is in {}", copy.display())]);

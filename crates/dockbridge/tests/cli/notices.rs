@@ -18,7 +18,11 @@ async fn waiting(desk: &Desk, profile: &str, notices: &str) -> (Daemon, tokio::p
     let daemon = Daemon::start(start, &desk.path(&format!("{profile}.log")), is_ready).await;
     let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
     wake.args(["--profile", profile, "wake"]).stdout(std::process::Stdio::null());
-    (daemon, wake.spawn().unwrap())
+    let wake = wake.spawn().unwrap();
+    let is_waking =
+        async || client.status().await.is_ok_and(|it| it.state == api::MachineState::Waking);
+    testkit::eventually("the wait has begun", LONGEST, is_waking, async || daemon.output()).await;
+    (daemon, wake)
 }
 
 #[tokio::test]
