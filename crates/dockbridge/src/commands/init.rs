@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use self::choices::{Choices, gigabytes};
 use self::project::Project;
-use super::config::effect::say_if_restart_is_needed;
+use super::config::effect::{say_if_restart_is_needed, say_what_daemon_uses};
 use super::context;
 use crate::cloud_access::client_at;
 use crate::failure::{Failure, Outcome, with_causes};
@@ -91,8 +91,10 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         true => None,
         false => context::make(&resolved, arguments.context.as_deref()),
     };
-    if has_new_settings || typed.is_some() {
-        say_if_restart_is_needed(&resolved).await;
+    match typed {
+        Some(_) => drop(say_if_restart_is_needed(&resolved).await),
+        None if has_new_settings => drop(say_what_daemon_uses(&resolved).await),
+        None => {}
     }
     say("Next: `dockbridge start`, or `dockbridge service install` for each login.");
     let client = match context {

@@ -41,6 +41,7 @@ mod own_host;
 mod profiles;
 mod read_only_commands;
 mod report;
+mod rereading;
 mod rig;
 mod service;
 mod settings;

@@ -16,6 +16,7 @@ mod ends;
 mod endurance;
 mod engines;
 mod images;
+mod live_settings;
 mod machine_side;
 mod own_host;
 mod ports;
