@@ -105,6 +105,9 @@ settings! {
         api_token: Option<Secret>, unset("the token that `init` saved"), restart;
         /// A command that prints the token. It is not used if `hetzner.api_token` is set
         token_command: Option<Text>, unset("none"), restart;
+        /// `init` saves the token in the keyring of your session (Secret Service) where one
+        /// answers. `false`: always in a file that only you can read
+        keyring: Switch, default("true"), now;
         /// Server types, in order of preference: if one is out of stock, dockbridge tries the next
         server_types: Names, default("cx23, cpx22, cax11"), next_wake;
         /// Locations, in order of preference. An existing volume decides alone

@@ -29,6 +29,9 @@ mod images;
 mod init;
 mod invalid_settings;
 mod joining;
+mod keyring;
+#[path = "../../../platform/tests/keyring/rig.rs"]
+mod keyring_rig;
 #[path = "../../../platform/tests/session/listener.rs"]
 mod listener;
 mod local_cloud_command;

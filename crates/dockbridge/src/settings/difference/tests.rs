@@ -14,6 +14,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("machine.provider", "ssh"),
     ("hetzner.api_token", "abc"),
     ("hetzner.token_command", "pass show x"),
+    ("hetzner.keyring", "false"),
     ("hetzner.server_types", "cax11"),
     ("hetzner.locations", "hel1"),
     ("hetzner.image", "auto"),
