@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::code::Code;
-use crate::control::{Answer, control_socket};
+use crate::control::{Answer, SettingsReport, control_socket};
 use crate::error::Error;
 use crate::forward::{ByHand, Local};
 use crate::machine::VolumeSummary;
@@ -97,6 +97,11 @@ impl Client {
     /// Reports that the volume has another size now.
     pub async fn volume_is(&self, volume: &VolumeSummary) -> Result<Answer, ClientError> {
         self.send(Method::PUT, "/volume", Some(volume)).await
+    }
+
+    /// Has the settings read again; answered when they hold.
+    pub async fn read_settings(&self) -> Result<SettingsReport, ClientError> {
+        self.ask(Method::POST, "/settings").await
     }
 
     /// Ends the daemon. A wake that goes on is called off first, and its server deleted; the answer

@@ -23,6 +23,10 @@ codes! {
         "The cloud has none of the server types";
     NotAllRemoved = "not_all_removed", Cloud, true,
         "Not everything was removed";
+    KeyringLocked = "keyring_locked", Cloud, false,
+        "The API token is in a keyring that is locked";
+    KeyringUnavailable = "keyring_unavailable", Cloud, true,
+        "The API token is in a keyring that does not answer";
     SettingsInvalid = "settings_invalid", Settings, false,
         "The settings or arguments are not valid";
     OwnerInvalid = "owner_invalid", Settings, false,

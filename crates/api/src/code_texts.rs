@@ -32,6 +32,14 @@ texts! {
     NotAllRemoved:
         "The cloud refused some deletions, each for the reason that is printed with it.",
         "Try again.";
+    KeyringLocked:
+        "The desktop unlocks it at login. After a reboot without a login, and over SSH, it stays \
+            locked.",
+        "Log in to the desktop, or save the token in a file: `dockbridge init --no-keyring`.";
+    KeyringUnavailable:
+        "This session has no message bus, or no keyring runs on it.",
+        "Use the session in which the token was saved, or save it in a file: \
+            `dockbridge init --no-keyring`.";
     SettingsInvalid:
         "A value is unknown, missing or contradicts another one.",
         "Correct the value that the message names.";

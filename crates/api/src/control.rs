@@ -40,6 +40,20 @@ impl From<Error> for Answer {
     }
 }
 
+/// The answer to `POST /settings`: what the daemon made of the settings that it read again. They
+/// are named as `section.key`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsReport {
+    /// Their new values hold since this reading.
+    pub now: Vec<String>,
+    /// Their new values hold for the next machine.
+    pub next_wake: Vec<String>,
+    /// The daemon uses their old values until it starts again.
+    pub restart: Vec<String>,
+    /// Why the settings were refused, and the old ones stay.
+    pub refused: Option<String>,
+}
+
 /// The query of `POST /pin`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

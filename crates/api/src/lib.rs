@@ -49,7 +49,7 @@ pub use check_code::{CheckCode, CheckEntry};
 pub use code::Code;
 pub use condition::Condition;
 pub use control::{
-    Answer, CONTROL_SUFFIX, DestroyQuery, MachineLogQuery, PinQuery, control_socket,
+    Answer, CONTROL_SUFFIX, DestroyQuery, MachineLogQuery, PinQuery, SettingsReport, control_socket,
 };
 pub use cost::{Bill, EndCause, Purpose, ServerBill, VolumeBill};
 pub use document::{

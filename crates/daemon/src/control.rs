@@ -18,7 +18,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router, middleware};
 use jiff::Timestamp;
-use lifecycle::{Activity, Clock, Policy, decide};
+use lifecycle::{Activity, Clock, decide};
 use machine::Provider;
 use ports::{AddError, Ports};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -32,6 +32,7 @@ use crate::machine_log;
 use crate::observability::Observability;
 use crate::pin::PinFile;
 use crate::request_id::{named, traced};
+use crate::rereading::{InForce, Order};
 use crate::state::{DaemonState, MachineState};
 use crate::status::status_of;
 use crate::supervisor::{Command, DestroyOrder};
@@ -47,7 +48,8 @@ pub(crate) struct Control {
     pub(crate) service: Option<String>,
     pub(crate) state: watch::Receiver<DaemonState>,
     pub(crate) activity: Activity,
-    pub(crate) policy: Policy,
+    pub(crate) settings: watch::Receiver<InForce>,
+    pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ports: Option<Ports>,
     pub(crate) commands: mpsc::Sender<Command>,
@@ -67,6 +69,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/unpin", post(unpin))
         .route("/destroy", post(destroy))
         .route("/volume", put(volume))
+        .route("/settings", post(settings))
         .route("/stop", post(stop))
         .route("/ports", post(add_forward))
         .route("/ports", delete(remove_forward))
@@ -91,13 +94,16 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     }
     let moment = control.clock.now();
     let snapshot = control.activity.snapshot();
-    let verdict = decide(&snapshot, &control.policy, &now.tenure(moment), moment);
+    let policy = control.settings.borrow().live.policy.clone();
+    let verdict = decide(&snapshot, &policy, &now.tenure(moment), moment);
     if let Some(ports) = &control.ports {
         ports.opened(None).await;
     }
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
     let offset = control.provider.clock_offset();
-    control.health.observe(conditions(&now, &ports, offset), moment);
+    let mut holding = conditions(&now, &ports, offset);
+    holding.extend(control.settings.borrow().conditions.iter().cloned());
+    control.health.observe(holding, moment);
     let socket = (control.socket.clone(), control.proxy_port);
     let history = control.activity.history();
     let judged = (&verdict, snapshot.pin);
@@ -135,6 +141,17 @@ async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer
     };
     let begun = control.state.clone().wait_for(begun).await.is_ok();
     if begun { sent } else { stopping() }
+}
+
+/// Has the settings read again.
+async fn settings(Shared(control): Shared<Arc<Control>>) -> Response {
+    let (answer, answered) = oneshot::channel();
+    if control.orders.send(answer).await.is_ok()
+        && let Ok(report) = answered.await
+    {
+        return Json(report).into_response();
+    }
+    stopping().into_response()
 }
 
 async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {

@@ -1,5 +1,6 @@
 //! From options to a running daemon, and its orderly end.
 
+mod session_tasks;
 mod sockets;
 
 use std::io;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use api::{Condition, control_socket};
 use gateway::{EngineIdentity, Gateway, LocalPaths};
 use jiff::Timestamp;
-use lifecycle::{Activity, Clock, LockAction, Policy, SuspendClock};
+use lifecycle::{Activity, Clock, Policy, SuspendClock};
 use machine::{Lease, MachineError, Provider, Summary};
 use platform::desktop::Desktop;
 use ports::Ports;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
 
+use self::session_tasks::session_tasks;
 use self::sockets::Serving;
 use crate::conditions::clock_condition;
 use crate::connector::{PassiveConnector, WakingConnector, Wanted};
@@ -33,13 +35,12 @@ use crate::hints::{HintTexts, Hints};
 use crate::last_state::{LastKnown, LastState};
 use crate::ledger::Accounts;
 use crate::metrics::{History, Sources};
-use crate::notices::Notices;
 use crate::observability::Observability;
 use crate::ownership::{Ownership, OwnershipError};
 use crate::pin::PinFile;
 use crate::proxy_port;
+use crate::rereading::{InForce, LiveSettings, Rereading, rereader};
 use crate::service::{self, Service};
-use crate::session_events;
 use crate::state::{DaemonState, MachineState};
 use crate::supervisor::{
     Beginning, Command, Inbox, Parts, Records, Recovery, Settings, Supervisor, probe,
@@ -82,12 +83,25 @@ pub struct Options {
     pub service: Service,
     /// Where notices are shown; `None` for none.
     pub desktop: Option<Desktop>,
+    /// How changed settings reach this daemon; `None` where they never change.
+    pub rereading: Option<Rereading>,
 }
 
 impl Options {
-    fn supervision(&self) -> Settings {
-        let Self { policy, lease, heartbeat, .. } = self;
-        Settings { policy: policy.clone(), lease: lease.clone(), heartbeat: *heartbeat }
+    fn supervision(&self, in_force: watch::Receiver<InForce>) -> Settings {
+        Settings { in_force, lease: self.lease.clone(), heartbeat: self.heartbeat }
+    }
+
+    /// What may change while the daemon runs.
+    fn live(&self) -> LiveSettings {
+        LiveSettings {
+            policy: self.policy.clone(),
+            budget: self.budget,
+            idle_limit: self.lease.idle_limit,
+            rules: self.ports.as_ref().map(|ports| ports.rules.clone()).unwrap_or_default(),
+            bind_mounts: self.local_paths.bind_mounts,
+            desktop: self.desktop.clone(),
+        }
     }
 }
 
@@ -188,30 +202,28 @@ impl Daemon {
     /// left to its lease.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { options, ownership, docker, proxies, control, metrics, found } = self;
-        let settings = options.supervision();
+        let (in_force, settings) = watch::channel(InForce::new(options.live()));
+        let supervision = options.supervision(settings.clone());
         let clock: Arc<dyn Clock> = Arc::new(SuspendClock);
         let activity = Activity::new(clock.clone());
         let last = LastState::in_directory(&options.state);
         let mut accounts = Accounts::open(&options.state, options.lease.length, options.budget);
         let (beginning, begun) = begin(&found, &last, &mut accounts, &*clock);
         let (state, watched) = watch::channel(begun);
-        let (wanted, requests) = watch::channel(Wanted::default());
         let (commands, received) = mpsc::channel(COMMANDS);
         let pin = PinFile::in_directory(&options.state);
         pin.restore(&activity, Timestamp::now());
-        let in_session = session_tasks(&options, &clock, &activity, &commands, &watched);
+        let in_session = session_tasks(&options, &clock, &settings, &activity, &commands, &watched);
         let hints = Hints::new(options.hints, &options.profile);
         let health = Health::new(hints.clone());
-        let connector: Arc<dyn Connector> =
-            Arc::new(WakingConnector::new(watched.clone(), Arc::new(wanted)));
+        let (connector, requests) = waking(&watched);
         let ports =
-            options.ports.map(|options| Ports::new(connector.clone(), activity.clone(), options));
+            options.ports.map(|ports| Ports::new(connector.clone(), activity.clone(), ports));
         let knowledge = EngineIdentity::load(&options.state.join("engine.json"));
-        let directory = options.state.clone();
-        let passive =
-            PassiveConnector::new(watched.clone(), clock.clone(), directory, hints.clone());
-        let gateway = gateway(connector, &activity, &ports, &knowledge, options.local_paths)
-            .with_status(Arc::new(passive));
+        let files = options.state.clone();
+        let passive = PassiveConnector::new(watched.clone(), clock.clone(), files, hints.clone());
+        let gateway =
+            gateway(connector, passive, &activity, &ports, &knowledge, options.local_paths);
         let (probe, answers) = probe();
         let sources = Sources {
             state: watched.clone(),
@@ -225,7 +237,7 @@ impl Daemon {
         let observability = Observability::new(&options.profile, &gateway, sources, probe.clone());
         let observing = observability.clone().start(watched.clone(), metrics);
         let supervisor = Supervisor {
-            settings,
+            settings: supervision,
             parts: Parts {
                 provider: options.provider.clone(),
                 activity: activity.clone(),
@@ -241,6 +253,8 @@ impl Daemon {
             inbox: Inbox::new(requests, received, answers),
         };
         let supervised = tokio::spawn(supervisor.run(beginning));
+        let (orders, rereader) = rereader(options.rereading, in_force, &gateway, &ports);
+        let rereading = spawned(rereader.run());
         let router = control::router(Control {
             profile: options.profile,
             socket: options.socket,
@@ -248,7 +262,8 @@ impl Daemon {
             service: options.service.unit().map(str::to_owned),
             state: watched.clone(),
             activity: activity.clone(),
-            policy: options.policy.clone(),
+            settings,
+            orders,
             clock,
             ports: ports.clone(),
             commands: commands.clone(),
@@ -262,45 +277,31 @@ impl Daemon {
         let supervised = supervised_until(supervised, shutdown, &commands).await;
         drop(in_session);
         serving.end(ports, ownership).await;
-        drop((reporting, observing));
+        drop((reporting, observing, rereading));
         resume_panic(supervised);
     }
 }
 
+/// The connector that wakes a machine, and where its requests arrive.
+fn waking(state: &watch::Receiver<DaemonState>) -> (Arc<dyn Connector>, watch::Receiver<Wanted>) {
+    let (wanted, requests) = watch::channel(Wanted::default());
+    (Arc::new(WakingConnector::new(state.clone(), Arc::new(wanted))), requests)
+}
+
 fn gateway(
     connector: Arc<dyn Connector>,
+    passive: PassiveConnector,
     activity: &Activity,
     ports: &Option<Ports>,
     identity: &EngineIdentity,
     paths: LocalPaths,
 ) -> Gateway {
     Gateway::with_paths(connector, activity.clone(), ports.clone(), identity.clone(), paths)
+        .with_status(Arc::new(passive))
 }
 
 fn spawned(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(task))
-}
-
-/// What connects the daemon with the user's session: its events, and notices on its desktop. The
-/// tasks end with their handles.
-fn session_tasks(
-    options: &Options,
-    clock: &Arc<dyn Clock>,
-    activity: &Activity,
-    commands: &mpsc::Sender<Command>,
-    state: &watch::Receiver<DaemonState>,
-) -> Vec<AbortOnDropHandle<()>> {
-    let events = (options.policy.lock.action != LockAction::Ignore)
-        .then(|| spawned(session_events::heed(activity.clone(), commands.clone())));
-    let notices = options.desktop.clone().map(|desktop| Notices {
-        desktop,
-        profile: options.profile.clone(),
-        directory: options.state.clone(),
-        lease: i64::try_from(options.lease.length.as_secs()).unwrap_or(i64::MAX),
-        clock: clock.clone(),
-    });
-    let notices = notices.map(|notices| spawned(notices.run(state.clone())));
-    events.into_iter().chain(notices).collect()
 }
 
 /// What the daemon begins with, and its first state. A machine that is gone since the last daemon

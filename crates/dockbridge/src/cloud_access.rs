@@ -8,7 +8,9 @@ use std::time::Duration;
 use api::Code;
 use daemon::AuditLog;
 use hetzner::{Client, Labels};
-use machine::{ApiAccess, Cloud, CloudOptions, Identity, Owner, PortCheck, PortWindows, Spec};
+use machine::{
+    ApiAccess, Cloud, CloudOptions, Identity, NextMachine, Owner, PortCheck, PortWindows, Spec,
+};
 use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tunnel::AgentPlan;
@@ -102,13 +104,8 @@ impl Resolved {
         Ok(self.cloud_of(self.client(token.clone())?, token, self.owner()?, login))
     }
 
-    fn cloud_of(
-        &self,
-        client: Client,
-        token: SecretString,
-        owner: Owner,
-        login: Arc<PrivateKey>,
-    ) -> Cloud {
+    /// What a running daemon may change for its next machine.
+    pub fn next_machine(&self) -> NextMachine {
         let hetzner = &self.settings.hetzner;
         let spec = Spec {
             server_types: hetzner.server_types.clone(),
@@ -117,6 +114,22 @@ impl Resolved {
             volume_size: hetzner.volume_size,
             boot_lease_seconds: BOOT_LEASE_SECONDS,
         };
+        NextMachine {
+            spec,
+            idle_limit: self.lease().idle_limit,
+            resume: self.settings.activity.resume,
+            port_check: self.port_check(),
+        }
+    }
+
+    fn cloud_of(
+        &self,
+        client: Client,
+        token: SecretString,
+        owner: Owner,
+        login: Arc<PrivateKey>,
+    ) -> Cloud {
+        let NextMachine { spec, resume, port_check, .. } = self.next_machine();
         let plan = AgentPlan {
             binaries: agents(),
             directory: machine::RUN_DIRECTORY.to_owned(),
@@ -131,10 +144,10 @@ impl Resolved {
             lease: self.lease(),
             self_destruct: self.settings.keepalive.self_destruct,
             api: ApiAccess { endpoint: self.endpoint(), token },
-            resume: self.settings.activity.resume,
+            resume,
             boot_history: daemon::boot_history_of(&self.paths.profile_state(&self.profile)),
             port_windows: PortWindows::new(self.paths.port_windows()),
-            port_check: self.port_check(),
+            port_check,
             books: self.books(),
         };
         Cloud::new(client, options)

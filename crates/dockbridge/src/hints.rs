@@ -153,6 +153,10 @@ pub fn warning_hints(condition: &Condition) -> Vec<String> {
             "`dockbridge cost` lists what it was spent on, `activity.budget` sets it"
         }
         Condition::PortsUnavailable { .. } => "`dockbridge ports` shows why",
+        Condition::SettingsRefused { .. } => "`dockbridge config validate` shows what is wrong",
+        Condition::RestartNeeded { .. } => {
+            "`dockbridge stop`, then `dockbridge start`; the machine runs on meanwhile"
+        }
         Condition::PriceUnknown { .. } => return Vec::new(),
     };
     vec![hint.to_owned()]

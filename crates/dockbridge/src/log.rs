@@ -13,18 +13,33 @@ use std::path::Path;
 use api::Code;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
 use self::file::{LogFile, Rotation};
 use crate::failure::{Failure, Outcome};
 use crate::settings::Settings;
 
+/// The level of a log that has begun.
+#[derive(Debug, Clone)]
+pub struct LogLevel(reload::Handle<EnvFilter, Registry>);
+
+impl LogLevel {
+    /// Another filter holds from now on. The settings have checked it.
+    pub fn set(&self, level: &str) {
+        let changed = EnvFilter::try_new(level).map(|filter| self.0.reload(filter));
+        if !matches!(changed, Ok(Ok(()))) {
+            tracing::warn!(level, "the level of the log stays as it is");
+        }
+    }
+}
+
 /// Starts logging at the settings' level, to standard error and to the profile's log file.
-pub fn begin(settings: &Settings, path: &Path) -> Outcome {
+pub fn begin(settings: &Settings, path: &Path) -> Outcome<LogLevel> {
     let filter = EnvFilter::try_new(&settings.logging.level).map_err(|error| {
         Failure::of_code(Code::SettingsInvalid, format!("`logging.level` is invalid: {error}"))
             .hint("write error, warn, info, debug or trace")
     })?;
+    let (filter, level) = reload::Layer::new(filter);
     let (file, unwritten) = match LogFile::open(path, Rotation::OF_THE_DAEMON) {
         Ok(file) => (Some(file), None),
         Err(error) => (None, Some(error)),
@@ -50,7 +65,7 @@ pub fn begin(settings: &Settings, path: &Path) -> Outcome {
         let path = path.display();
         tracing::warn!(%error, %path, "the log file cannot be written");
     }
-    Ok(())
+    Ok(LogLevel(level))
 }
 
 /// One object a line: `timestamp`, `level`, `target`, `fields` with the message, and `spans` from

@@ -17,6 +17,7 @@ mod live_line;
 mod log;
 mod output;
 mod paths;
+mod rereading;
 mod resolved;
 mod settings;
 mod shutdown;

@@ -7,6 +7,7 @@ mod change;
 mod check;
 mod choice;
 mod declare;
+mod difference;
 pub mod duration;
 mod edit;
 mod file;
@@ -25,8 +26,9 @@ mod values;
 
 pub use addresses::api_address;
 pub use change::{NotChanged, key_named, with_value, without_value};
+pub use difference::{Difference, applies};
 pub use edit::NotEdited;
 pub use file::{Loaded, load, load_text, refused};
 pub use place::{Place, Places, Problem, Severity};
 pub use table::{SETTINGS, Setting, Settings};
-pub use types::{Key, Origin, Provider};
+pub use types::{Applies, Key, Origin, Provider};

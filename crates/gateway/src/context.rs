@@ -28,7 +28,7 @@ pub(crate) struct GatewayContext {
     pub(crate) activity: Activity,
     pub(crate) ports: Option<Ports>,
     pub(crate) identity: EngineIdentity,
-    pub(crate) paths: LocalPaths,
+    pub(crate) paths: Mutex<LocalPaths>,
     /// Without it, every request may wake a machine.
     pub(crate) status: Option<Arc<dyn EngineStatus>>,
     pub(crate) polling: Mutex<Polling>,

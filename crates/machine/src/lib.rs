@@ -41,8 +41,8 @@ pub use bootstrap::{
 };
 pub use causes::with_causes;
 pub use cloud::{
-    Access, ApiAccess, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, PortCheck, Resized,
-    SelfDestruct, only_ssh, standing,
+    Access, ApiAccess, Cloud, CloudOptions, FileSystem, NextMachine, Orphan, OrphanKind, PortCheck,
+    Resized, SelfDestruct, only_ssh, standing,
 };
 pub use code::cloud_code;
 pub use error::{AfterCallOff, MachineError};

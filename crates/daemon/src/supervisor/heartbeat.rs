@@ -55,8 +55,8 @@ impl Supervisor {
     fn alive(&self, idle: Duration) -> Heartbeat {
         let pinned_until = self.parts.activity.snapshot().pin.and_then(|pin| pin.until);
         let left = pinned_until.map_or(Duration::ZERO, |until| until.since(self.now()));
-        let lease = &self.settings.lease;
-        Lease { length: lease.length.max(left), ..lease.clone() }.heartbeat(idle)
+        let lease = self.settings.lease();
+        Lease { length: lease.length.max(left), ..lease }.heartbeat(idle)
     }
 
     /// Sends a heartbeat, and takes the machine's report and its running containers.

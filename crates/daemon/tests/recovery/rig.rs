@@ -68,6 +68,7 @@ impl Stage {
             hints: dockbridge_daemon::HintTexts { error: |_| None, warning: |_| Vec::new() },
             service: dockbridge_daemon::Service::default(),
             desktop: None,
+            rereading: None,
         };
         let ending = CancellationToken::new();
         let daemon = Daemon::bind(options).await.unwrap();

@@ -16,13 +16,14 @@ use tokio::time::timeout;
 
 use self::choices::{Choices, gigabytes};
 use self::project::Project;
-use super::config::effect::say_if_restart_is_needed;
+use super::config::effect::{say_if_restart_is_needed, say_what_daemon_uses};
 use super::context;
 use crate::cloud_access::client_at;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::join::Invitation;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
+use crate::settings::token::Source;
 
 /// Prices and stock are shown if the cloud answers within this time.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
@@ -42,6 +43,9 @@ pub struct Args {
     /// Size of a new volume in GB, instead of asking
     #[arg(long, value_name = "GB", value_parser = gigabytes)]
     volume_size: Option<u64>,
+    /// Save the token in a file that only you can read, also where a keyring answers
+    #[arg(long)]
+    no_keyring: bool,
     /// Do not create a docker context
     #[arg(long)]
     no_context: bool,
@@ -69,18 +73,24 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         (false, false) => None,
     };
     let token = typed.clone().map_or_else(|| resolved.token(), Ok)?;
+    // The present one moves from the keyring to the file.
+    let moves = arguments.no_keyring
+        && resolved.overrides_kept().is_none()
+        && resolved.kept_source() == Some(Source::Keyring);
+    let is_typed = typed.is_some();
+    let new = typed.or_else(|| moves.then(|| token.clone()));
     if let Some(Invitation { owner, .. }) = &arguments.join {
         is_free_for(&resolved, owner)?;
     }
-    let endpoint = endpoint(&arguments, &resolved, typed.is_some())?;
+    let endpoint = endpoint(&arguments, &resolved, is_typed)?;
     let client = client_at(&endpoint, token)?;
-    let locations = token::check(&client, typed.is_some()).await?;
+    let locations = token::check(&client, is_typed).await?;
     say(&format!("The token is valid. The cloud has {} locations.", locations.len()));
     let choices = choices(&arguments, &resolved, &client, locations).await?;
     // Nothing is written before all questions are answered.
     let has_new_settings = choices.keep(&resolved)?;
-    if let Some(token) = &typed {
-        keep_token(&resolved, token, &endpoint)?;
+    if let Some(token) = &new {
+        keep_token(&resolved, token, &endpoint, arguments.no_keyring)?;
     }
     let owner = identify(&arguments, &resolved).await?;
     if arguments.join.is_none() {
@@ -91,8 +101,10 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         true => None,
         false => context::make(&resolved, arguments.context.as_deref()),
     };
-    if has_new_settings || typed.is_some() {
-        say_if_restart_is_needed(&resolved).await;
+    match is_typed {
+        true => drop(say_if_restart_is_needed(&resolved).await),
+        false if has_new_settings => drop(say_what_daemon_uses(&resolved).await),
+        false => {}
     }
     say("Next: `dockbridge start`, or `dockbridge service install` for each login.");
     let client = match context {
@@ -162,9 +174,17 @@ async fn choices(
     Ok(choices)
 }
 
-fn keep_token(resolved: &Resolved, token: &SecretString, endpoint: &str) -> Outcome {
-    let path = resolved.keep_token(token, endpoint)?;
-    say(&format!("Saved the token in {}, readable by you alone.", path.display()));
+fn keep_token(
+    resolved: &Resolved,
+    token: &SecretString,
+    endpoint: &str,
+    no_keyring: bool,
+) -> Outcome {
+    let use_keyring = resolved.settings.hetzner.keyring && !no_keyring;
+    match resolved.keep_token(token, endpoint, use_keyring)? {
+        Source::Keyring => say("Saved the token in the keyring of your session."),
+        source => say(&format!("Saved the token in {source}, readable by you alone.")),
+    }
     if let Some(source) = resolved.overrides_kept() {
         say(&format!("Note: {source} is set and overrides the saved token."));
     }

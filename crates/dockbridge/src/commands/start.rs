@@ -9,7 +9,7 @@ use std::time::Duration;
 use api::Code;
 use api::client::ClientError;
 use daemon::{Daemon, HintTexts, Options, Service};
-use machine::{Host, Provider};
+use machine::{Cloud, Host, Provider};
 use platform::desktop::Desktop;
 use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
@@ -24,9 +24,10 @@ use crate::log::file;
 use crate::log::record::{Level, Record};
 use crate::output::say;
 use crate::paths::{make_private_directory, unwritable};
+use crate::rereading::{Reader, rereading};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::{Provider as Kind, Settings, duration};
-use crate::shutdown::end_of_process;
+use crate::shutdown::{end_in_background, end_of_process};
 use crate::ssh_config::Destination;
 
 /// Set for the process that `--detach` starts.
@@ -83,6 +84,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         Failure::bare(Code::ServiceFailed, with_causes(&error))
             .hint("`dockbridge service install` writes the units again")
     })?;
+    let is_child = is_in_background(&service);
     // Clients whose requests started this process wait for an answer, also for that of a failure.
     let refusal = service.refusal();
     let daemon = match bind(&arguments, global, service).await {
@@ -95,8 +97,13 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     };
     // The sockets are the daemon's alone: at its end no other owner keeps them open.
     drop(refusal);
-    daemon.run(end_of_process()?).await;
+    daemon.run(if is_child { end_in_background()? } else { end_of_process()? }).await;
     Ok(())
+}
+
+/// Whether this process has no terminal whose end would be its own.
+fn is_in_background(service: &Service) -> bool {
+    service.unit().is_some() || std::env::var_os(DETACHED).is_some()
 }
 
 /// A daemon that owns its sockets; `None` if another process serves for this command.
@@ -105,11 +112,11 @@ async fn bind(arguments: &Args, global: &GlobalArgs, service: Service) -> Outcom
     // Arguments that contradict each other are refused even if a daemon already runs.
     let host = host(arguments, &resolved.settings)?;
     // At sockets that were passed, this process would ask itself.
+    let is_child = is_in_background(&service);
     if !service.has_sockets() {
         if is_running(arguments, &resolved).await? {
             return Ok(None);
         }
-        let is_child = service.unit().is_some() || std::env::var_os(DETACHED).is_some();
         if let Some(units) = Units::serving(&resolved).filter(|_| !is_child) {
             start_service(arguments.typed(), &resolved, &units).await?;
             return Ok(None);
@@ -121,11 +128,15 @@ async fn bind(arguments: &Args, global: &GlobalArgs, service: Service) -> Outcom
     }
     let directory = resolved.paths.profile_state(&resolved.profile);
     make_private_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
-    crate::log::begin(&resolved.settings, &resolved.paths.daemon_log(&resolved.profile))?;
+    let log = resolved.paths.daemon_log(&resolved.profile);
+    let level = crate::log::begin(&resolved.settings, &log)?;
     allow_many_files();
-    let provider = provider(arguments, &resolved, host.as_deref())?;
+    let (provider, cloud) = provider(arguments, &resolved, host.as_deref())?;
     let begun = Instant::now();
-    let daemon = Daemon::bind(options(&resolved, provider, service)).await?;
+    let reader = Reader { global: global.clone(), running: resolved.clone(), cloud, level };
+    let rereading = Some(rereading(reader, is_child)?);
+    let options = Options { rereading, ..options(&resolved, provider, service) };
+    let daemon = Daemon::bind(options).await?;
     say(&format!(
         "Ready in {:.2} s. Docker socket: unix://{}",
         begun.elapsed().as_secs_f64(),
@@ -192,6 +203,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>, service: Service) -
         hints: HintTexts { error: hint, warning: warning_hints },
         service,
         desktop: resolved.settings.desktop.notices.then(Desktop::default),
+        rereading: None,
     }
 }
 
@@ -285,7 +297,7 @@ fn provider(
     arguments: &Args,
     resolved: &Resolved,
     host: Option<&str>,
-) -> Outcome<Arc<dyn Provider>> {
+) -> Outcome<(Arc<dyn Provider>, Option<Cloud>)> {
     let Some(host) = host else {
         let found = agents();
         if !are_there(&found) {
@@ -295,7 +307,8 @@ fn provider(
             )
             .hint("install it next to dockbridge, or set DOCKBRIDGE_AGENT_DIR"));
         }
-        return Ok(Arc::new(resolved.cloud()?));
+        let cloud = resolved.cloud()?;
+        return Ok((Arc::new(cloud.clone()), Some(cloud)));
     };
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let target = Destination::parse(host)?.resolve(arguments.ssh_config.as_deref(), &home)?;
@@ -303,7 +316,7 @@ fn provider(
     let identity = arguments.identity.clone().or_else(|| settings.private_key_path.clone());
     let set_socket = settings.remote_socket.as_ref().map(|path| path.display().to_string());
     let socket = arguments.remote_socket.clone().or(set_socket);
-    Ok(Arc::new(Host::new(tunnel::Options {
+    let host = Host::new(tunnel::Options {
         endpoint: target.endpoint,
         host_keys: target.host_keys,
         identity: identity.map_or(target.identity, Identity::File),
@@ -315,7 +328,8 @@ fn provider(
             resident: false,
         }),
         docker_socket: socket.unwrap_or_else(|| tunnel::Options::DOCKER_SOCKET.to_owned()),
-    })))
+    });
+    Ok((Arc::new(host), None))
 }
 
 /// Runs this command again in a session of its own, and waits until that process serves.

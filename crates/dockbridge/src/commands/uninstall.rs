@@ -58,6 +58,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     removal.sockets(paths, &sockets);
     removal.state(paths);
     if arguments.purge {
+        profiles.iter().for_each(Resolved::remove_from_keyring);
         removal.settings(paths);
     }
     if let Program::Installed { prefix, files } = &program {

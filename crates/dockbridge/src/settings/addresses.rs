@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::kind::{Given, Invalid, Kind};
@@ -77,6 +78,10 @@ impl Kind for Secret {
 
     fn show(_: &Token) -> Option<String> {
         None
+    }
+
+    fn same(one: &Token, other: &Token) -> bool {
+        one.secret.expose_secret() == other.secret.expose_secret()
     }
 }
 

@@ -186,9 +186,14 @@ async fn what_overrides_a_value_and_what_runs_with_the_old_one_is_reported() {
     let text = printed(&desk, &ran).replace(&process.to_string(), "4711");
     insta::assert_snapshot!(text, @r"
     Set `activity.budget` to 20 (/desk/home/config/config.yaml, line 2).
+    stderr: Note: the environment variable DOCKBRIDGE_ACTIVITY_BUDGET overrides it.
+    ");
+    let ran = desk.dockbridge(&["config", "set", "docker.proxy_port", "23750"]).await;
+    let text = printed(&desk, &ran).replace(&process.to_string(), "4711");
+    insta::assert_snapshot!(text, @r"
+    Set `docker.proxy_port` to 23750 (/desk/home/config/config.yaml, line 4).
     The daemon (process 4711) uses the old value until it starts again:
     `dockbridge stop`, then `dockbridge start`. The machine runs on meanwhile.
-    stderr: Note: the environment variable DOCKBRIDGE_ACTIVITY_BUDGET overrides it.
     ");
     let ran = desk.dockbridge(&["config", "set", "image.name", "lab"]).await;
     ran.succeeded().said(&["The next `dockbridge image build` uses it."]);

@@ -23,6 +23,7 @@ async fn defaults() {
     hetzner:
       # api_token: not set
       # token_command: not set
+      keyring: true
       server_types: [cx23, cpx22, cax11]
       locations: [fsn1, nbg1, hel1]
       image: docker-ce
@@ -113,6 +114,7 @@ async fn all_settings_set() {
     hetzner:
       # api_token: not set
       token_command: "pass show cloud"
+      keyring: true
       server_types: [cx33]
       locations: [hel1, fsn1]
       image: 4711

@@ -30,6 +30,9 @@ mod images;
 mod init;
 mod invalid_settings;
 mod joining;
+mod keyring;
+#[path = "../../../platform/tests/keyring/rig.rs"]
+mod keyring_rig;
 #[path = "../../../platform/tests/session/listener.rs"]
 mod listener;
 mod local_cloud_command;
@@ -45,6 +48,7 @@ mod own_host;
 mod profiles;
 mod read_only_commands;
 mod report;
+mod rereading;
 mod rig;
 mod service;
 mod settings;

@@ -21,6 +21,7 @@ mod files;
 mod first_use;
 mod images;
 mod installation;
+mod live_settings;
 mod machine_side;
 mod metrics;
 #[path = "../newcomer/mod.rs"]

@@ -118,10 +118,11 @@ pub async fn set(global: &GlobalArgs, key: Key, value: &str) -> Outcome {
             return Ok(());
         }
     }
-    if let Some(other) = overriding(&resolved, key, file.section().is_some()) {
+    let other = overriding(&resolved, key, file.section().is_some());
+    if let Some(other) = &other {
         complain(&format!("Note: {other} overrides it."));
     }
-    say_when_it_holds(&resolved, key).await;
+    say_when_it_holds(&resolved, key, other.is_some()).await;
     Ok(())
 }
 
@@ -144,7 +145,7 @@ pub async fn unset(global: &GlobalArgs, key: Key) -> Outcome {
     if let super::shown::Shown::Set(value) = super::shown::value(&now, key) {
         say(&format!("Now it is {}.", super::shown::without_quotes(&value)));
     }
-    say_when_it_holds(&resolved, key).await;
+    say_when_it_holds(&resolved, key, false).await;
     Ok(())
 }
 

@@ -1,12 +1,16 @@
-//! From when on a changed setting holds: commands read the settings each time, a daemon once.
+//! From when on a changed setting holds: commands read the settings each time, a daemon takes over
+//! what it can, and needs a restart for the rest.
+
+use api::SettingsReport;
 
 use super::super::service::installed::Units;
-use crate::output::say;
+use crate::output::{complain, say};
 use crate::resolved::Resolved;
-use crate::settings::Key;
+use crate::settings::{Applies, Key, applies};
 
-/// Says who uses the new value, and from when on.
-pub async fn say_when_it_holds(resolved: &Resolved, key: Key) {
+/// Has a running daemon read the changed settings, and says who uses the new value, and from when
+/// on. Of a value that something else overrides, nothing is said.
+pub async fn say_when_it_holds(resolved: &Resolved, key: Key, is_overridden: bool) {
     match key {
         ("image", _) => return say("The next `dockbridge image build` uses it."),
         ("hetzner", "volume_size") => {
@@ -14,24 +18,69 @@ pub async fn say_when_it_holds(resolved: &Resolved, key: Key) {
         }
         _ => {}
     }
-    say_when_settings_hold(resolved).await;
+    let Some(daemon) = running(resolved).await else {
+        return say("The next `dockbridge start` uses it.");
+    };
+    let report = read_settings(resolved).await;
+    if let Some(SettingsReport { refused: Some(why), .. }) = &report {
+        return complain(&format!("Note: {daemon} keeps its old settings: {why}."));
+    }
+    match (applies(key), report) {
+        _ if is_overridden => {}
+        (Applies::Now, Some(_)) => say(&format!("{daemon} uses it now.")),
+        (Applies::NextWake, Some(_)) => say(&format!("{daemon} uses it for the next machine.")),
+        // The value with which the daemon has started.
+        (Applies::Restart, Some(report)) if !names(&report, key) => {
+            say(&format!("{daemon} uses it already."));
+        }
+        (_, _) => say_restart(&daemon, "the old value"),
+    }
 }
 
-/// The same for settings that the daemon uses.
+fn names(report: &SettingsReport, (section, key): Key) -> bool {
+    report.restart.contains(&format!("{section}.{key}"))
+}
+
+/// The same for several settings.
 pub async fn say_when_settings_hold(resolved: &Resolved) {
-    if !say_if_restart_is_needed(resolved).await {
+    if !say_what_daemon_uses(resolved).await {
         say("The next `dockbridge start` uses it.");
     }
 }
 
-/// Says what a daemon that runs needs to take what was changed. Returns whether one runs.
+/// Has a running daemon read the changed settings, and says what it uses. Returns whether one runs.
+pub async fn say_what_daemon_uses(resolved: &Resolved) -> bool {
+    let Some(daemon) = running(resolved).await else { return false };
+    match read_settings(resolved).await {
+        None => say_restart(&daemon, "the old values"),
+        Some(SettingsReport { refused: Some(why), .. }) => {
+            complain(&format!("Note: {daemon} keeps its old settings: {why}."));
+        }
+        Some(SettingsReport { restart, .. }) if !restart.is_empty() => {
+            say_restart(&daemon, &format!("the old value of {}", restart.join(", ")));
+        }
+        Some(_) => say(&format!("{daemon} uses the new settings.")),
+    }
+    true
+}
+
+/// Says that a daemon that runs uses what it has until it starts again. Returns whether one runs.
 pub async fn say_if_restart_is_needed(resolved: &Resolved) -> bool {
     let daemon = running(resolved).await;
     if let Some(daemon) = &daemon {
-        say(&format!("{daemon} uses the old value until it starts again:"));
-        say("`dockbridge stop`, then `dockbridge start`. The machine runs on meanwhile.");
+        say_restart(daemon, "the old value");
     }
     daemon.is_some()
+}
+
+fn say_restart(daemon: &str, uses: &str) {
+    say(&format!("{daemon} uses {uses} until it starts again:"));
+    say("`dockbridge stop`, then `dockbridge start`. The machine runs on meanwhile.");
+}
+
+/// What the daemon made of the settings; `None` for one of an older version, which reads them once.
+async fn read_settings(resolved: &Resolved) -> Option<SettingsReport> {
+    resolved.daemon().read_settings().await.ok()
 }
 
 /// The daemon of this profile, if one runs. The question starts none.

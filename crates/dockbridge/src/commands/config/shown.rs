@@ -1,6 +1,7 @@
 //! The settings as YAML, with what holds in place of what is not set, and where each comes from.
 
 use crate::resolved::{GlobalArgs, Resolved};
+use crate::settings::token::Source;
 use crate::settings::{Key, Origin, Place, Places, SETTINGS, Setting, load};
 
 /// The value of a setting.
@@ -65,8 +66,11 @@ fn in_effect(resolved: &Resolved, key: Key) -> Option<Shown> {
         ("hetzner", "api_token") => {
             let is_used = settings.hetzner.token_command.is_none();
             return Some(Shown::NotSet(
-                match (&settings.hetzner.api_token, resolved.kept_token_file()) {
+                match (&settings.hetzner.api_token, resolved.kept_source()) {
                     (Some(_), _) => "set, not shown",
+                    (None, Some(Source::Keyring)) if is_used => {
+                        "saved by init in the keyring, not shown"
+                    }
                     (None, Some(_)) if is_used => "saved by init, not shown",
                     (None, _) => "not set",
                 },

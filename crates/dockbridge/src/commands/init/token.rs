@@ -31,11 +31,7 @@ pub fn from_terminal(resolved: &Resolved) -> Outcome<Option<SecretString>> {
     if !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    let present = match (resolved.overrides_kept(), resolved.kept_token_file()) {
-        (Some(source), _) => Some(source.to_string()),
-        (None, Some(path)) => Some(path.display().to_string()),
-        (None, None) => None,
-    };
+    let present = resolved.overrides_kept().or_else(|| resolved.kept_source());
     say("dockbridge needs an API token with Read & Write. The Hetzner Cloud console makes");
     say("one: project, Security, API tokens. Your input is hidden.");
     if let Some(present) = present {

@@ -16,6 +16,7 @@ use super::redact::Redactor;
 use crate::commands::doctor::{self, Examined};
 use crate::commands::service::installed::Units;
 use crate::commands::{config, version};
+use crate::credentials::is_in_keyring;
 use crate::failure::Outcome;
 use crate::resolved::{GlobalArgs, Resolved};
 
@@ -117,7 +118,8 @@ pub fn known_secrets(resolved: &Resolved, token: Option<SecretString>) -> Vec<St
     files.extend([&resolved.profile, &Profile::default()].map(|profile| paths.token(profile)));
     let others = fs::read_dir(paths.config().join("profiles")).into_iter().flatten().flatten();
     files.extend(others.map(|profile| profile.path().join("token")));
-    known.extend(files.iter().filter_map(|path| fs::read_to_string(path).ok()));
+    let contents = files.iter().filter_map(|path| fs::read_to_string(path).ok());
+    known.extend(contents.filter(|content| !is_in_keyring(content)));
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         let is_secret = name.to_str().is_some_and(super::redact::is_secret_name);
         is_secret.then(|| value.to_string_lossy().into_owned())

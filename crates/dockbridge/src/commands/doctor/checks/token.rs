@@ -1,8 +1,6 @@
 //! The token: where it comes from, whether the API accepts it, whether it may write; and this
 //! computer's clock, by the API's dates.
 
-use std::path::PathBuf;
-
 use api::{CheckCode, Code};
 
 use crate::cloud_access::may_write;
@@ -11,18 +9,18 @@ use crate::commands::doctor::surroundings::{Refusal, Surroundings, refused};
 use crate::hints::warning_hints;
 use crate::settings::token::Source;
 
-/// Where a token was found, and the file of a saved one that it overrides.
+/// Where a token was found, and where the saved one is that it overrides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
     source: Option<Source>,
-    overridden: Option<PathBuf>,
+    overridden: Option<Source>,
 }
 
 pub async fn token(around: &Surroundings) -> Found {
-    let saved = around.resolved.kept_token_file();
+    let saved = around.resolved.kept_source();
     let origin = match around.resolved.overrides_kept() {
         Some(source) => Origin { source: Some(source), overridden: saved },
-        None => Origin { source: saved.map(Source::Kept), overridden: None },
+        None => Origin { source: saved, overridden: None },
     };
     judge_token(around.token().await.err(), &origin)
 }
@@ -34,7 +32,7 @@ fn judge_token(error: Option<&api::Error>, origin: &Origin) -> Found {
     let Some(source) = &origin.source else { return Found::ok("found") };
     match &origin.overridden {
         None => Found::ok(format!("from {source}")),
-        Some(saved) => Found::hint(format!("from {source}, which overrides {}", saved.display()))
+        Some(saved) => Found::hint(format!("from {source}, which overrides {saved}"))
             .cause("`dockbridge init` saved a token, and the settings have another one.")
             .cure("nothing, if that is intended; else remove one of the two"),
     }
@@ -149,7 +147,7 @@ pub(super) mod tests {
     fn token_is_named_with_its_source_and_what_it_overrides() {
         let mut origin = origin(None);
         assert_eq!(judge_token(None, &origin), Found::ok("from HCLOUD_TOKEN"));
-        origin.overridden = Some("/c/token".into());
+        origin.overridden = Some(Source::Kept("/c/token".into()));
         let found = judge_token(None, &origin);
         assert_eq!(
             (found.state, &*found.message),
