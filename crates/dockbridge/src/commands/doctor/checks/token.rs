@@ -119,7 +119,7 @@ pub(super) mod tests {
         let (endpoint, variable) = ("https://api.example/v1", || Source::Variable("T".to_owned()));
         let missing = api::Error::new(Code::TokenMissing, "no API token is configured")
             .hint("run `dockbridge init`");
-        let overridden = Some("/home/ada/token".into());
+        let overridden = Some(Source::Kept("/home/ada/token".into()));
         let silent = || refusal(Code::CloudUnreachable, false);
         let rejected = refusal(Code::TokenInvalid, false);
         vec![
@@ -134,7 +134,7 @@ pub(super) mod tests {
         ]
     }
 
-    fn origin(overridden: Option<PathBuf>) -> Origin {
+    fn origin(overridden: Option<Source>) -> Origin {
         Origin { source: Some(Source::Variable("HCLOUD_TOKEN".to_owned())), overridden }
     }
 
