@@ -54,7 +54,7 @@ async fn shell_of_the_user_is_the_default() {
         assert!(ran.succeeded().stdout.starts_with(first), "{ran}");
     }
     let expected = ["neither bash nor zsh nor fish", "Hint: `dockbridge completions bash`"];
-    desk.set("SHELL", "/bin/dash").dockbridge(&["completions"]).await.failed(2, &expected);
+    desk.set("SHELL", "dash").dockbridge(&["completions"]).await.failed(2, &expected);
     desk.unset("SHELL").dockbridge(&["completions"]).await.failed(2, &expected);
 }
 

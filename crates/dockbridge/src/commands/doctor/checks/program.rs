@@ -170,7 +170,7 @@ pub(super) mod tests {
 
     /// What can be wrong.
     pub fn findings() -> Vec<(CheckCode, Found)> {
-        let own = Path::new("/usr/bin/dockbridge");
+        let own = Path::new("/a/dockbridge");
         let versions = |path: &str, is_replaced, protocol| {
             let program = Some((PathBuf::from(path), is_replaced));
             judge_versions("1.2.3", own, Some(&Running { program, protocol }))
@@ -181,9 +181,9 @@ pub(super) mod tests {
         };
         let one = ["x86_64".to_owned()];
         vec![
-            (CheckCode::Versions, versions("/usr/bin/dockbridge", true, None)),
+            (CheckCode::Versions, versions("/a/dockbridge", true, None)),
             (CheckCode::Versions, versions("/opt/dockbridge", false, None)),
-            (CheckCode::Versions, versions("/usr/bin/dockbridge", false, Some(999))),
+            (CheckCode::Versions, versions("/a/dockbridge", false, Some(999))),
             (CheckCode::Agent, agent(&["x86_64"], &none)),
             (CheckCode::Agent, agent(&["aarch64", "x86_64"], &one)),
             (CheckCode::Agent, agent(&["aarch64"], &one)),
