@@ -158,7 +158,7 @@ mod tests {
         let mut reader = LogReader::new(files(&path, 1));
         writeln_whole(&mut log, "one");
         assert_eq!(reader.lines().unwrap(), ["one"]);
-        for line in ["two", "tre", "for", "fiv"] {
+        for line in ["two", "six", "for", "fiv"] {
             writeln_whole(&mut log, line);
         }
         assert_eq!(reader.lines().unwrap(), ["for", "fiv"]);

@@ -197,6 +197,8 @@ fn every_warning_has_its_color_and_its_hint() {
         Condition::BudgetNearlySpent { percent: 84 },
         Condition::PriceUnknown { machine: machine(), has_part: false },
         Condition::PortsUnavailable { ports },
+        Condition::SettingsRefused { why: "config.yaml, line 2: no such setting".to_owned() },
+        Condition::RestartNeeded { settings: vec!["docker.proxy_port".to_owned()] },
     ];
     let seen: BTreeSet<WarningCode> = held.iter().map(Condition::code).collect();
     let without: Vec<_> = WarningCode::ALL.iter().filter(|code| !seen.contains(code)).collect();
@@ -223,6 +225,12 @@ fn every_warning_has_its_color_and_its_hint() {
     Note      the price of db-default is not known: costs do not contain it
     Note      2 published ports do not answer on this computer: 127.0.0.1:80,
               127.0.0.1:443: `dockbridge ports` shows why
+    Note      the settings have changed and are refused, so the old ones stay:
+              config.yaml, line 2: no such setting: `dockbridge config validate`
+              shows what is wrong
+    Note      the daemon uses the old value of docker.proxy_port until it starts
+              again: `dockbridge stop`, then `dockbridge start`; the machine runs on
+              meanwhile
     ");
     insta::assert_snapshot!(colored(&notes), @"
     Note      ^[31mno agent runs on db-default (no room): it cannot delete itself. When^[0m
@@ -242,5 +250,11 @@ fn every_warning_has_its_color_and_its_hint() {
     Note      ^[33mthe price of db-default is not known: costs do not contain it^[0m
     Note      ^[33m2 published ports do not answer on this computer: 127.0.0.1:80,^[0m
               ^[33m127.0.0.1:443: `dockbridge ports` shows why^[0m
+    Note      ^[33mthe settings have changed and are refused, so the old ones stay:^[0m
+              ^[33mconfig.yaml, line 2: no such setting: `dockbridge config validate`^[0m
+              ^[33mshows what is wrong^[0m
+    Note      ^[2mthe daemon uses the old value of docker.proxy_port until it starts^[0m
+              ^[2magain: `dockbridge stop`, then `dockbridge start`; the machine runs on^[0m
+              ^[2mmeanwhile^[0m
     ");
 }
