@@ -34,47 +34,47 @@ const WITH_VALUE: [&str; 6] =
 #[derive(Debug, PartialEq, Eq)]
 pub enum Called {
     /// A command. The first argument is the name of the program.
-    ForCommand {
+    Command {
         /// As the help names the program; `None` for the name that was typed.
         program: Option<&'static str>,
         arguments: Vec<OsString>,
     },
     /// The answer to docker's question what the plugin is.
-    ForMetadata(&'static str),
+    Metadata(&'static str),
     /// The words that may be typed in place of the last one of these.
-    ForCompletion { words: Vec<OsString> },
+    Completion { words: Vec<OsString> },
     /// A command after an option of docker's that chooses an engine.
-    ForAnEngine { option: String },
+    EngineOption { option: String },
 }
 
 /// Reads the arguments of this process, its name included.
 pub fn called(arguments: Vec<OsString>) -> Called {
     let name = arguments.first().and_then(|name| Path::new(name).file_stem());
     if name.is_none_or(|name| name != NAME) {
-        return Called::ForCommand { program: None, arguments };
+        return Called::Command { program: None, arguments };
     }
     let mut rest = VecDeque::from(arguments.clone());
     rest.pop_front();
     let mut words: Vec<OsString> = vec![COMMAND.into()];
     while let Some(argument) = rest.pop_front() {
         match argument.to_str().unwrap_or_default() {
-            METADATA_COMMAND => return Called::ForMetadata(METADATA),
+            METADATA_COMMAND => return Called::Metadata(METADATA),
             COMMAND => {
                 words.extend(rest);
                 let program = Some("docker dockbridge");
-                return Called::ForCommand { program, arguments: words };
+                return Called::Command { program, arguments: words };
             }
             completion if COMPLETION_COMMANDS.contains(&completion) => {
                 // The name of the command.
                 rest.pop_front();
-                return Called::ForCompletion { words: rest.into() };
+                return Called::Completion { words: rest.into() };
             }
             // `docker help dockbridge …`
             "help" => words.push(argument),
             option if option.starts_with('-') => {
                 let name = option.split('=').next().unwrap_or_default();
                 if ENGINE.contains(&name) {
-                    return Called::ForAnEngine { option: name.to_owned() };
+                    return Called::EngineOption { option: name.to_owned() };
                 }
                 if WITH_VALUE.contains(&option) {
                     rest.pop_front();
@@ -84,16 +84,14 @@ pub fn called(arguments: Vec<OsString>) -> Called {
             _ => break,
         }
     }
-    Called::ForCommand { program: None, arguments }
+    Called::Command { program: None, arguments }
 }
 
 /// The arguments of the command that runs, without the program's name.
 pub fn command_arguments() -> Vec<OsString> {
     match called(std::env::args_os().collect()) {
-        Called::ForCommand { arguments, .. } => arguments.into_iter().skip(1).collect(),
-        Called::ForMetadata(_) | Called::ForCompletion { .. } | Called::ForAnEngine { .. } => {
-            Vec::new()
-        }
+        Called::Command { arguments, .. } => arguments.into_iter().skip(1).collect(),
+        Called::Metadata(_) | Called::Completion { .. } | Called::EngineOption { .. } => Vec::new(),
     }
 }
 
@@ -131,7 +129,7 @@ mod tests {
     }
 
     fn command(program: Option<&'static str>, line: &[&str]) -> Called {
-        Called::ForCommand { program, arguments: line.iter().map(OsString::from).collect() }
+        Called::Command { program, arguments: line.iter().map(OsString::from).collect() }
     }
 
     #[test]
@@ -159,7 +157,7 @@ mod tests {
         for option in ["--context", "--context=lab", "-c", "-H", "--host=tcp://lab"] {
             let called = reads(&[PLUGIN, option, "dockbridge", "dockbridge", "server", "destroy"]);
             let option = option.split('=').next().unwrap().to_owned();
-            assert_eq!(called, Called::ForAnEngine { option });
+            assert_eq!(called, Called::EngineOption { option });
         }
     }
 
@@ -167,7 +165,7 @@ mod tests {
     fn words_are_completed_as_docker_asks() {
         let complete = |line: &[&str]| {
             let asked = [&[PLUGIN, "__complete", "dockbridge"], line].concat();
-            let Called::ForCompletion { words } = reads(&asked) else { panic!("{asked:?}") };
+            let Called::Completion { words } = reads(&asked) else { panic!("{asked:?}") };
             completions(Arguments::command(), &words)
         };
         let names = |line: &[&str]| {
@@ -183,7 +181,7 @@ mod tests {
 
     #[test]
     fn docker_learns_what_the_plugin_is() {
-        let Called::ForMetadata(answer) = reads(&[PLUGIN, METADATA_COMMAND]) else { panic!() };
+        let Called::Metadata(answer) = reads(&[PLUGIN, METADATA_COMMAND]) else { panic!() };
         let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
         assert_eq!(answer["SchemaVersion"], "0.1.0");
         assert_eq!(answer["Version"], env!("CARGO_PKG_VERSION"));

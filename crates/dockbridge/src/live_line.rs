@@ -2,7 +2,7 @@
 //! only, in place, and gone before anything else is printed.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -12,8 +12,12 @@ const WORTH_A_LINE: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_millis(200);
 
 /// Waits for `future`. `what` says what goes on, as in `deleting the machine`.
-pub async fn counting<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
+pub fn counting<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Output = T> {
+    // On the heap: it would be part of its caller twice.
+    count(what, Box::pin(future))
+}
+
+async fn count<T>(what: &str, mut future: Pin<Box<impl Future<Output = T>>>) -> T {
     if !io::stderr().is_terminal() {
         return future.await;
     }

@@ -62,16 +62,16 @@ fn main() -> ExitCode {
 /// The arguments of this process, or its exit code if there is nothing to run.
 fn read() -> Result<Arguments, ExitCode> {
     let (program, arguments) = match docker_plugin::called(std::env::args_os().collect()) {
-        Called::ForCommand { program, arguments } => (program, arguments),
-        Called::ForMetadata(answer) => {
+        Called::Command { program, arguments } => (program, arguments),
+        Called::Metadata(answer) => {
             output::say_as_is(answer);
             return Err(ExitCode::SUCCESS);
         }
-        Called::ForCompletion { words } => {
+        Called::Completion { words } => {
             output::say_as_is(&docker_plugin::completions(Arguments::command(), &words));
             return Err(ExitCode::SUCCESS);
         }
-        Called::ForAnEngine { option } => {
+        Called::EngineOption { option } => {
             let message = format!("docker's option {option} chooses no profile of dockbridge");
             let failure = Failure::of_code(Code::SettingsInvalid, message)
                 .hint("leave it out, or write `docker dockbridge --profile NAME`")

@@ -70,7 +70,8 @@ pub(crate) fn answer(
     let (method, endpoint) = (request.method(), route.endpoint);
     let span = tracing::info_span!("request", %id, %method, endpoint = %endpoint);
     let timed = gateway.metrics.begin(EndpointClass::of(&route));
-    let answering = for_request(id, answer_as(id, gateway, client, route, request, peer));
+    // Boxed: it would stay part of each connection, long after the answer to a followed log.
+    let answering = Box::pin(for_request(id, answer_as(id, gateway, client, route, request, peer)));
     async move {
         let answered = answering.await;
         timed.answered(answered.response.status());

@@ -1,6 +1,7 @@
 //! A file that is written, replaced and removed, and a link to it.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
 use std::fs;
 use std::path::Path;

@@ -45,12 +45,13 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let status = match resolved.daemon().status().await {
         Ok(status) => status,
         Err(error @ ClientError::NotRunning { .. }) => {
-            return without_daemon(&resolved, arguments.json, error, invalid(global)).await;
+            return Box::pin(without_daemon(&resolved, arguments.json, error, invalid(global)))
+                .await;
         }
         Err(error) => return Err(error.into()),
     };
     if arguments.watch {
-        return watch::run(&resolved, status).await;
+        return Box::pin(watch::run(&resolved, status)).await;
     }
     let bills = counting(server::ASKING, bills::look(&resolved, false)).await;
     if arguments.json {

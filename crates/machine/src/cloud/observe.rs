@@ -23,11 +23,8 @@ impl Cloud {
     /// Everything of this identity, in four requests. If several fail, the error is always that of
     /// the first: a rejected token has one message.
     pub async fn observe(&self) -> Result<Observed, MachineError> {
-        let (observed, key, firewall) = tokio::join!(
-            self.servers_and_volumes(),
-            self.find_login_key(),
-            self.find_firewall()
-        );
+        let (observed, key, firewall) =
+            tokio::join!(self.servers_and_volumes(), self.find_login_key(), self.find_firewall());
         let observed = observed?;
         Ok(Observed { key: key?, firewall: firewall?, ..observed })
     }
@@ -48,8 +45,8 @@ impl Cloud {
         let identity = &self.options.identity;
         let own = Query::labels(identity.selector());
         let failed = MachineError::cloud;
-        let (servers, volumes) =
-            tokio::join!(self.client.servers().list(&own), self.client.volumes().list(&own));
+        let (servers, volumes) = (self.client.servers(), self.client.volumes());
+        let (servers, volumes) = tokio::join!(servers.list(&own), volumes.list(&own));
         let servers = servers.map_err(failed(Operation::ListServers))?;
         let volumes = volumes.map_err(failed(Operation::ListVolumes))?;
         let mut servers: Vec<Server> = servers

@@ -253,8 +253,8 @@ fn every_warning_has_its_color_and_its_hint() {
     Note      ^[33mthe settings have changed and are refused, so the old ones stay:^[0m
               ^[33mconfig.yaml, line 2: no such setting: `dockbridge config validate`^[0m
               ^[33mshows what is wrong^[0m
-    Note      ^[2mthe daemon uses the old value of docker.proxy_port until it starts^[0m
-              ^[2magain: `dockbridge stop`, then `dockbridge start`; the machine runs on^[0m
-              ^[2mmeanwhile^[0m
+    Note      ^[33mthe daemon uses the old value of docker.proxy_port until it starts^[0m
+              ^[33magain: `dockbridge stop`, then `dockbridge start`; the machine runs on^[0m
+              ^[33mmeanwhile^[0m
     ");
 }
