@@ -6,8 +6,9 @@
 #   sh install.sh [--version VERSION] [--prefix DIRECTORY]
 #
 # DOCKBRIDGE_DOWNLOAD_URL names another place than the project's releases: a directory with the
-# archives and SHA256SUMS. Nothing runs before the last line, so that a download of this script that
-# is cut off does nothing.
+# archives and SHA256SUMS. DOCKBRIDGE_SIGNERS names a file of allowed signers (ssh-keygen): the
+# signature of SHA256SUMS is verified, too. Nothing runs before the last line, so that a download of
+# this script that is cut off does nothing.
 set -eu
 
 releases=https://github.com/dockbridge/dockbridge/releases
@@ -41,6 +42,17 @@ fetch() {
     else
         fail 'neither curl nor wget is installed' 'install one of them'
     fi || fail "cannot fetch $1" 'check the network, and whether that version exists'
+}
+
+# verify URL SIGNERS: whether one of the signers has signed SHA256SUMS
+verify() {
+    [ -r "$2" ] || fail "cannot read the signers $2" 'DOCKBRIDGE_SIGNERS names their file'
+    command -v ssh-keygen >/dev/null 2>&1 ||
+        fail 'ssh-keygen is not installed, which verifies the signature' 'install OpenSSH'
+    fetch "$1/SHA256SUMS.sig" "$work/SHA256SUMS.sig"
+    ssh-keygen -q -Y verify -f "$2" -I dockbridge -n dockbridge-release \
+        -s "$work/SHA256SUMS.sig" <"$work/SHA256SUMS" >/dev/null 2>&1 ||
+        fail "no signer in $2 has signed SHA256SUMS at $1: nothing is installed"
 }
 
 # Prints the SHA-256 of a file.
@@ -119,6 +131,7 @@ main() {
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     fetch "$url/SHA256SUMS" "$work/SHA256SUMS"
+    [ -z "${DOCKBRIDGE_SIGNERS:-}" ] || verify "$url" "$DOCKBRIDGE_SIGNERS"
     expected=$(sed -n "s/^\([0-9a-f]\{64\}\)  $archive\$/\1/p" "$work/SHA256SUMS")
     [ -n "$expected" ] || fail "SHA256SUMS at $url does not list $archive"
     fetch "$url/$archive" "$work/$archive"

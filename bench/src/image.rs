@@ -245,6 +245,7 @@ impl RescueSystem {
             availability_zone: "fsn1-dc14".to_owned(),
             region: "eu-central".to_owned(),
             disk: 40,
+            architecture: "x86".to_owned(),
         };
         cloud.create(server).await?;
         let rescue = Rescue {

@@ -82,6 +82,7 @@ impl Machine {
             availability_zone: "fsn1-dc14".to_owned(),
             region: "eu-central".to_owned(),
             disk: 40,
+            architecture: "x86".to_owned(),
         };
         cloud.create(server).await?;
         cloud.create_volume(ID, VOLUME, Some(Format::Ext4)).await?;

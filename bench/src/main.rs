@@ -5,6 +5,7 @@
 
 mod against;
 mod clock;
+mod command;
 mod compare;
 mod contestant;
 mod data;

@@ -66,9 +66,10 @@ impl Choice {
         arguments
     }
 
-    fn rows(&self) -> impl Iterator<Item = &'static Row> {
-        ROWS.into_iter()
-            .filter(|row| self.rows.is_empty() || self.rows.iter().any(|id| id == row.id))
+    fn rows(&self, link: Link) -> impl Iterator<Item = &'static Row> {
+        let is_chosen =
+            |row: &&Row| self.rows.is_empty() || self.rows.iter().any(|id| id == row.id);
+        ROWS.into_iter().filter(is_chosen).filter(move |row| row.is_on(link))
     }
 
     fn takes_part(&self, route: Route) -> bool {
@@ -123,8 +124,9 @@ pub fn run(arguments: &Args) -> Result<()> {
         quick: choice.quick,
         against: choice.other_revision(),
     };
+    let rows: Vec<&Row> = choice.rows(stage.link).collect();
     let wanted =
-        |route: &Route| choice.takes_part(*route) && choice.rows().any(|row| row.has(*route));
+        |route: &Route| choice.takes_part(*route) && rows.iter().any(|row| row.has(*route));
     let mut peers = Vec::new();
     for route in Route::ALL.into_iter().filter(wanted) {
         match Peer::start(route, &stage) {
@@ -132,7 +134,7 @@ pub fn run(arguments: &Args) -> Result<()> {
             Err(error) => complain(&format!("{error:#}: it is skipped")),
         }
     }
-    let in_turn = choice.rows().flat_map(|row| (0..choice.rounds()).map(move |round| (row, round)));
+    let in_turn = rows.iter().flat_map(|row| (0..choice.rounds()).map(move |round| (row, round)));
     for (row, round) in in_turn {
         let mut taking_part: Vec<&Peer> = peers.iter().filter(|peer| row.has(peer.route)).collect();
         // A host becomes warmer, or busier, while it measures.

@@ -10,6 +10,7 @@ mod forward;
 mod import;
 mod kept;
 mod new;
+mod own;
 mod save;
 mod short;
 mod source_tree;
@@ -38,20 +39,28 @@ pub struct Row {
     pub shown: &'static [&'static str],
     /// Measures one route.
     pub measure: fn(&Peer, &Stage) -> Result<Figures>,
-    /// The goals.
+    /// The goals; none on a link that it has nothing to do with.
     pub goals: fn(Link) -> Vec<Goal>,
 }
 
 impl Row {
-    /// Whether a route takes part. Another revision of dockbridge does where this one does.
+    /// Whether a route takes part. Another revision of dockbridge does where this one has others
+    /// beside it: its benchmark is built, and not its command.
     pub fn has(&self, route: Route) -> bool {
-        let route = if route == Route::Against { Route::Dockbridge } else { route };
-        self.routes.contains(&route)
+        match route {
+            Route::Against => self.routes != ALONE && self.routes.contains(&Route::Dockbridge),
+            _ => self.routes.contains(&route),
+        }
+    }
+
+    /// Whether it is measured on a link: it has something to reach there.
+    pub fn is_on(&self, link: Link) -> bool {
+        !(self.goals)(link).is_empty()
     }
 }
 
 /// In the order of the table.
-pub const ROWS: [&Row; 20] = [
+pub const ROWS: [&Row; 23] = [
     &new::ROW,
     &kept::ROW,
     &docker_ps::ROW,
@@ -72,6 +81,9 @@ pub const ROWS: [&Row; 20] = [
     &forward::NEW,
     &forward::KEPT,
     &forward::BULK,
+    &own::START,
+    &own::STATUS,
+    &own::IDLE,
 ];
 
 /// The routes of rows whose bytes need not be compressible.
@@ -85,6 +97,9 @@ const COMMON: &[Route] = &[
 ];
 /// Those that carry many connections at once.
 const SHARED: &[Route] = &[Route::Dockbridge, Route::Forward, Route::ForwardGcm, Route::Tcp];
+
+/// Those that measure the command and the daemon, and no path.
+const ALONE: &[Route] = &[Route::Dockbridge];
 
 /// Figures by name.
 fn figures<const N: usize>(of: [(&str, f64); N]) -> Figures {
@@ -130,7 +145,8 @@ mod tests {
             assert!(ROWS[..at].iter().all(|other| other.id != row.id), "{}", row.id);
             for link in Link::ALL {
                 let goals = (row.goals)(link);
-                assert!(!goals.is_empty(), "{} has no goal on {link:?}", row.id);
+                let needs_goals = link == Link::Plain || row.routes != ALONE;
+                assert!(!goals.is_empty() || !needs_goals, "{} has no goal on {link:?}", row.id);
                 for goal in goals {
                     assert!(row.shown.contains(&goal.figure), "{}: {}", row.id, goal.figure);
                     if let crate::goal::Of::Route(route) = goal.of {

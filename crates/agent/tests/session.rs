@@ -39,7 +39,12 @@ impl Session {
     }
 
     async fn start_with_log(root: &Path, arguments: &[&str], log: Stdio) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_dockbridge-agent"))
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_dockbridge-agent")), root, arguments, log)
+            .await
+    }
+
+    async fn start_by(mut agent: Command, root: &Path, arguments: &[&str], log: Stdio) -> Self {
+        let mut child = agent
             .arg("session")
             .args(arguments)
             .arg("--test-root")
@@ -252,9 +257,29 @@ fn machine() -> tempfile::TempDir {
 
 #[tokio::test]
 async fn the_resident_outlives_its_session_and_self_destructs_without_renewal() {
+    ends_with_the_lease(|| Command::new(env!("CARGO_BIN_EXE_dockbridge-agent"))).await;
+}
+
+/// On an arm64 host the other test is this one.
+#[cfg(not(target_arch = "aarch64"))]
+#[tokio::test]
+async fn the_arm64_agent_self_destructs_without_renewal() {
+    let agents = std::env::var_os("DOCKBRIDGE_AGENT_DIR").unwrap_or_default();
+    let found = testkit::arm64_agent(Path::new(&agents));
+    let (agent, emulation) = match (&found, testkit::Emulation::arm64()) {
+        (Ok(agent), Ok(emulation)) => (agent, emulation),
+        (Err(reason), _) | (_, Err(reason)) => return testkit::passed_over!("{reason}"),
+    };
+    ends_with_the_lease(|| emulation.command(agent).into()).await;
+}
+
+/// The life of a resident from its start to the end of its machine.
+async fn ends_with_the_lease(agent: impl Fn() -> Command) {
     let root = machine();
     let path = |name: &str| root.path().join(name);
-    let first = Session::start(root.path(), &["--resident"]).await;
+    let session =
+        async || Session::start_by(agent(), root.path(), &["--resident"], Stdio::inherit()).await;
+    let first = session().await;
     let order = EndOfLease::Delete {
         endpoint: "http://api.example/v1".into(),
         server: 7,
@@ -264,7 +289,7 @@ async fn the_resident_outlives_its_session_and_self_destructs_without_renewal() 
     assert!(lease_seconds(first.call(heartbeat(600)).await).is_some());
     drop(first);
 
-    let second = Session::start(root.path(), &["--resident"]).await;
+    let second = session().await;
     assert!(lease_seconds(second.call(Call::Report).await).is_some_and(|left| left > 500));
     let written: u64 =
         std::fs::read_to_string(path("run/dockbridge/lease")).unwrap().trim().parse().unwrap();

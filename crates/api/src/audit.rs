@@ -28,6 +28,9 @@ pub struct AuditEntry {
     pub actor: Actor,
     /// Why, human-readable.
     pub reason: String,
+    /// The request or command that the call was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// The process that made the call.
     pub process: u32,
     /// `POST`, `PUT` or `DELETE`.

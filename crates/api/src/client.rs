@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::code::Code;
-use crate::control::{Answer, control_socket};
+use crate::control::{Answer, SettingsReport, control_socket};
 use crate::error::Error;
 use crate::forward::{ByHand, Local};
 use crate::machine::VolumeSummary;
@@ -99,6 +99,11 @@ impl Client {
         self.send(Method::PUT, "/volume", Some(volume)).await
     }
 
+    /// Has the settings read again; answered when they hold.
+    pub async fn read_settings(&self) -> Result<SettingsReport, ClientError> {
+        self.ask(Method::POST, "/settings").await
+    }
+
     /// Ends the daemon. A wake that goes on is called off first, and its server deleted; the answer
     /// says what became of it.
     pub async fn stop(&self) -> Result<Answer, ClientError> {
@@ -134,10 +139,14 @@ impl Client {
             None => Vec::new(),
         };
         let request = request.body(Full::new(Bytes::from(body))).map_err(broken)?;
-        let stream = UnixStream::connect(control_socket(&self.socket))
-            .await
-            .map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })?;
+        let stream = self.connect().await?;
         tokio::time::timeout(LONGEST_ANSWER, exchange(stream, request)).await.map_err(broken)?
+    }
+
+    pub(crate) async fn connect(&self) -> Result<UnixStream, ClientError> {
+        UnixStream::connect(control_socket(&self.socket))
+            .await
+            .map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })
     }
 }
 
@@ -154,11 +163,7 @@ async fn exchange<T: DeserializeOwned>(
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(broken);
         }
-        let answer = serde_json::from_slice::<Answer>(&body).unwrap_or_default();
-        Err(ClientError::Refused(answer.error.unwrap_or_else(|| {
-            let message = answer.message.unwrap_or_else(|| format!("the daemon answered {status}"));
-            Box::new(Error::new(Code::DaemonRefused, message))
-        })))
+        Err(refused(status, &body))
     };
     // If the connection ends first, the request has the error, or the answer came with the last
     // bytes.
@@ -172,6 +177,15 @@ async fn exchange<T: DeserializeOwned>(
     }
 }
 
-fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+/// The error in an answer that is no success.
+pub(crate) fn refused(status: StatusCode, body: &[u8]) -> ClientError {
+    let answer = serde_json::from_slice::<Answer>(body).unwrap_or_default();
+    ClientError::Refused(answer.error.unwrap_or_else(|| {
+        let message = answer.message.unwrap_or_else(|| format!("the daemon answered {status}"));
+        Box::new(Error::new(Code::DaemonRefused, message))
+    }))
+}
+
+pub(crate) fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
     ClientError::Broken(error.into())
 }

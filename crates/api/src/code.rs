@@ -23,6 +23,10 @@ codes! {
         "The cloud has none of the server types";
     NotAllRemoved = "not_all_removed", Cloud, true,
         "Not everything was removed";
+    KeyringLocked = "keyring_locked", Cloud, false,
+        "The API token is in a keyring that is locked";
+    KeyringUnavailable = "keyring_unavailable", Cloud, true,
+        "The API token is in a keyring that does not answer";
     SettingsInvalid = "settings_invalid", Settings, false,
         "The settings or arguments are not valid";
     OwnerInvalid = "owner_invalid", Settings, false,
@@ -77,6 +81,8 @@ codes! {
         "The machine is a host of the user's own";
     AgentMissing = "agent_missing", Machine, false,
         "The agent's program is missing on this computer";
+    MachineLogUnreadable = "machine_log_unreadable", Machine, false,
+        "The machine's log cannot be read";
     SeveralVolumes = "several_volumes", Volume, false,
         "Several volumes carry the labels of the profile";
     VolumeInUse = "volume_in_use", Volume, false,
@@ -143,6 +149,8 @@ codes! {
         "The service cannot be used";
     PinNotWritten = "pin_not_written", Daemon, false,
         "The pin cannot be written";
+    MetricsAddressTaken = "metrics_address_taken", Daemon, false,
+        "The address of the metrics is in use";
     PortsDisabled = "ports_disabled", Ports, false,
         "Published ports are switched off";
     ForwardExists = "forward_exists", Ports, false,
@@ -201,4 +209,6 @@ codes! {
         "The operating system refused";
     Failed = "failed", Other, false,
         "The command failed";
+    ChecksFailed = "checks_failed", Other, false,
+        "A check of `dockbridge doctor` found something broken";
 }

@@ -32,6 +32,14 @@ texts! {
     NotAllRemoved:
         "The cloud refused some deletions, each for the reason that is printed with it.",
         "Try again.";
+    KeyringLocked:
+        "The desktop unlocks it at login. After a reboot without a login, and over SSH, it stays \
+            locked.",
+        "Log in to the desktop, or save the token in a file: `dockbridge init --no-keyring`.";
+    KeyringUnavailable:
+        "This session has no message bus, or no keyring runs on it.",
+        "Use the session in which the token was saved, or save it in a file: \
+            `dockbridge init --no-keyring`.";
     SettingsInvalid:
         "A value is unknown, missing or contradicts another one.",
         "Correct the value that the message names.";
@@ -113,6 +121,9 @@ texts! {
     AgentMissing:
         "It is sent to each machine, and dockbridge finds none for its architecture.",
         "Install it beside dockbridge.";
+    MachineLogUnreadable:
+        "journalctl is missing there or failed; the message has its own words.",
+        "Log in to the machine and look.";
     SeveralVolumes:
         "dockbridge does not guess which one is right.",
         "Delete the one that is not wanted, by its id.";
@@ -212,6 +223,9 @@ texts! {
     PinNotWritten:
         "The directory of the profile cannot be written to, or the disk is full.",
         "Make room, and pin again.";
+    MetricsAddressTaken:
+        "Another program listens there, or the address is not this computer's.",
+        "Choose another address.";
     PortsDisabled:
         "The settings say so.",
         "Switch them on, and restart the daemon.";
@@ -299,4 +313,7 @@ texts! {
     Failed:
         "The message has the cause; this case has no code of its own.",
         "Read the message.";
+    ChecksFailed:
+        "Something that dockbridge needs does not work here.",
+        "Read the cause and the cure that the check has printed.";
 }

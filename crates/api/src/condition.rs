@@ -50,6 +50,16 @@ pub enum Condition {
         /// The price without the address is known.
         has_part: bool,
     },
+    /// Changed settings are refused, and the old ones stay.
+    SettingsRefused {
+        /// Why, human-readable.
+        why: String,
+    },
+    /// The daemon uses old values of settings until it starts again.
+    RestartNeeded {
+        /// Such as `section.key`.
+        settings: Vec<String>,
+    },
     /// Published ports do not answer on this computer.
     PortsUnavailable {
         /// Where they would answer, such as `127.0.0.1:8080`.
@@ -67,6 +77,8 @@ impl Condition {
             Condition::ClockWrong { .. } => WarningCode::ClockWrong,
             Condition::BudgetNearlySpent { .. } => WarningCode::BudgetNearlySpent,
             Condition::PriceUnknown { .. } => WarningCode::PriceUnknown,
+            Condition::SettingsRefused { .. } => WarningCode::SettingsRefused,
+            Condition::RestartNeeded { .. } => WarningCode::RestartNeeded,
             Condition::PortsUnavailable { .. } => WarningCode::PortsUnavailable,
         }
     }
@@ -105,6 +117,14 @@ impl fmt::Display for Condition {
             Condition::PriceUnknown { machine, has_part: true } => write!(
                 f,
                 "the price of the address of {machine} is not known: costs do not contain it"
+            ),
+            Condition::SettingsRefused { why } => {
+                write!(f, "the settings have changed and are refused, so the old ones stay: {why}")
+            }
+            Condition::RestartNeeded { settings } => write!(
+                f,
+                "the daemon uses the old value of {} until it starts again",
+                settings.join(", ")
             ),
             Condition::PortsUnavailable { ports } => match ports.as_slice() {
                 [port] => write!(f, "the published port {port} does not answer on this computer"),

@@ -40,6 +40,20 @@ impl From<Error> for Answer {
     }
 }
 
+/// The answer to `POST /settings`: what the daemon made of the settings that it read again. They
+/// are named as `section.key`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsReport {
+    /// Their new values hold since this reading.
+    pub now: Vec<String>,
+    /// Their new values hold for the next machine.
+    pub next_wake: Vec<String>,
+    /// The daemon uses their old values until it starts again.
+    pub restart: Vec<String>,
+    /// Why the settings were refused, and the old ones stay.
+    pub refused: Option<String>,
+}
+
 /// The query of `POST /pin`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,4 +69,19 @@ pub struct DestroyQuery {
     /// The daemon ends with the machine, so that no request that waits makes another.
     #[serde(default)]
     pub stop: bool,
+}
+
+/// The query of `GET /machine-log`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineLogQuery {
+    /// Entries since then, in seconds since 1970.
+    pub since: Option<i64>,
+    /// Only the last entries.
+    pub lines: Option<u32>,
+    /// Only entries behind the one with this cursor of the journal.
+    pub after: Option<String>,
+    /// The answer goes on with new entries.
+    #[serde(default)]
+    pub follow: bool,
 }

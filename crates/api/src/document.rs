@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditEntry;
+use crate::check::{Check, CheckState, Repair};
 use crate::cost::Bill;
 use crate::error::Error;
 use crate::machine::UsedImage;
@@ -90,6 +91,27 @@ pub struct PortsDocument<'a> {
     pub ports: &'a [PortStatus],
 }
 
+/// `doctor --json`.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DoctorDocument<'a> {
+    /// The version of this schema.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
+    pub schema: u32,
+    /// The version of dockbridge.
+    pub version: &'a str,
+    /// The profile.
+    pub profile: &'a str,
+    /// How many checks found something broken. If any did, the exit code is 1.
+    pub broken: usize,
+    /// How many checks have a hint.
+    pub hints: usize,
+    /// What `--fix` did before the checks.
+    pub repairs: &'a [Repair],
+    /// All checks.
+    pub checks: &'a [Check],
+}
+
 /// The error of a command, as `--json` prints it on standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -140,6 +162,20 @@ impl<'a> AuditDocument<'a> {
     /// The present version.
     pub fn of(entry: &'a AuditEntry) -> Self {
         Self { schema: SCHEMA, entry }
+    }
+}
+
+impl<'a> DoctorDocument<'a> {
+    /// The present version.
+    pub fn new(
+        version: &'a str,
+        profile: &'a str,
+        repairs: &'a [Repair],
+        checks: &'a [Check],
+    ) -> Self {
+        let count = |state| checks.iter().filter(|check| check.state == state).count();
+        let (broken, hints) = (count(CheckState::Broken), count(CheckState::Hint));
+        Self { schema: SCHEMA, version, profile, broken, hints, repairs, checks }
     }
 }
 

@@ -13,6 +13,8 @@ mod words;
 mod category;
 
 mod audit;
+mod check;
+mod check_code;
 #[cfg(feature = "client")]
 pub mod client;
 mod code;
@@ -23,7 +25,11 @@ mod cost;
 mod document;
 mod error;
 mod forward;
+mod history;
 mod machine;
+#[cfg(feature = "client")]
+mod machine_log;
+mod meaning;
 mod port;
 mod protocol;
 mod report;
@@ -38,16 +44,28 @@ mod why;
 
 pub use audit::{AuditEntry, CallResult};
 pub use category::{Category, Entry};
+pub use check::{Check, CheckState, Repair};
+pub use check_code::{CheckCode, CheckEntry};
 pub use code::Code;
 pub use condition::Condition;
-pub use control::{Answer, CONTROL_SUFFIX, DestroyQuery, PinQuery, control_socket};
+pub use control::{
+    Answer, CONTROL_SUFFIX, DestroyQuery, MachineLogQuery, PinQuery, SettingsReport, control_socket,
+};
 pub use cost::{Bill, EndCause, Purpose, ServerBill, VolumeBill};
 pub use document::{
-    AuditDocument, CostDocument, Failed, PortsDocument, SCHEMA, StatusDocument, WhyDocument,
+    AuditDocument, CostDocument, DoctorDocument, Failed, PortsDocument, SCHEMA, StatusDocument,
+    WhyDocument,
 };
 pub use error::Error;
 pub use forward::{ByHand, Local, NotAForward};
+pub use history::{
+    ActivityKind, ActivityStatus, CheckKind, CheckStatus, EndedActivity, LossEnd, LossStatus,
+    Reconnects,
+};
 pub use machine::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary};
+#[cfg(feature = "client")]
+pub use machine_log::MachineLog;
+pub use meaning::{ErrorMeaning, ExplainDocument, WarningMeaning};
 pub use port::{EndedConnection, PortState, PortStatus, Remote, Traffic};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use report::{ContainerCounts, DiskUsage, DockerState, MachineReport};

@@ -6,7 +6,10 @@ use std::path::Path;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
-use crate::{AuditDocument, CostDocument, Failed, PortsDocument, StatusDocument, WhyDocument};
+use crate::{
+    AuditDocument, CostDocument, DoctorDocument, ExplainDocument, Failed, PortsDocument,
+    StatusDocument, WhyDocument,
+};
 
 /// What `docs/schema/NAME.json` has to contain.
 fn schema_of<T: JsonSchema>(title: &str) -> String {
@@ -26,6 +29,8 @@ fn schemas_follow_the_types() {
         ("cost", schema_of::<CostDocument<'_>>("dockbridge cost --json")),
         ("audit", schema_of::<AuditDocument<'_>>("A line of dockbridge audit --json")),
         ("ports", schema_of::<PortsDocument<'_>>("dockbridge ports --json")),
+        ("explain", schema_of::<ExplainDocument>("dockbridge explain --json")),
+        ("doctor", schema_of::<DoctorDocument<'_>>("dockbridge doctor --json")),
         ("error", schema_of::<Failed>("A command that fails under --json")),
     ] {
         let file = directory.join(format!("{name}.json"));

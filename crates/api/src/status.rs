@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::history::{ActivityStatus, CheckStatus, Reconnects};
 use crate::machine::{Actor, Phase, Summary};
 use crate::port::PortStatus;
 use crate::report::MachineReport;
@@ -78,6 +79,15 @@ pub struct Status {
     pub report: Option<MachineReport>,
     /// The path to it.
     pub tunnel: Option<TunnelStatus>,
+    /// The last checks of the machine, newest first.
+    #[serde(default)]
+    pub checks: Vec<CheckStatus>,
+    /// How often the path to it was lost and made again.
+    #[serde(default)]
+    pub reconnects: Reconnects,
+    /// What uses and used it, by kind.
+    #[serde(default)]
+    pub activity: Vec<ActivityStatus>,
     /// Published ports.
     pub ports: Vec<PortStatus>,
     /// Net, while there is a machine.

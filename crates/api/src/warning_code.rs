@@ -84,6 +84,15 @@ warnings! {
         "80 % of it or more are spent, the hour that has begun included. No hour begins that \
             would exceed it.",
         "Raise the budget, or wait for the next month.";
+    SettingsRefused = "settings_refused", Medium, 0, [],
+        "Changed settings are refused",
+        "A value in the settings file is invalid, or the file cannot be read or is gone. The \
+            daemon keeps the settings that it had.",
+        "Correct the file: `dockbridge config validate` names the line.";
+    RestartNeeded = "restart_needed", Low, 0, [],
+        "The daemon uses old values of some settings",
+        "They were changed while the daemon runs, and it uses them from its next start on.",
+        "Restart the daemon: the machine runs on meanwhile.";
     PriceUnknown = "price_unknown", Medium, 60, [],
         "The price of the machine is not known",
         "The cloud's price list could not be read for a minute. Costs and budget count without it.",

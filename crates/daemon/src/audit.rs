@@ -43,6 +43,7 @@ impl AuditLog {
             at: Timestamp::now(),
             actor: behalf.actor,
             reason: behalf.reason,
+            request_id: tunnel::current_request().map(|request| request.to_string()),
             process: std::process::id(),
             method: change.method.clone(),
             path: change.path.clone(),
@@ -57,9 +58,15 @@ impl AuditLog {
         }
     }
 
+    /// The files, the newest first. A line is an [`AuditEntry`].
+    pub fn files(&self) -> Vec<PathBuf> {
+        let rotated = (1..=KEPT).map(|number| self.rotated(number));
+        std::iter::once(self.current()).chain(rotated).collect()
+    }
+
     /// All entries, oldest first, without damaged lines.
     pub fn read(&self) -> Vec<AuditEntry> {
-        let files = (1..=KEPT).rev().map(|number| self.rotated(number)).chain([self.current()]);
+        let files = self.files().into_iter().rev();
         let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
         let lines = |text: String| {
             text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>()
@@ -137,6 +144,17 @@ mod tests {
         assert_eq!(entries, expected);
         let mode = directory.path().join("audit.jsonl").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn entry_has_the_id_of_the_request_that_the_call_was_made_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = AuditLog::in_directory(directory.path(), "a wake");
+        let id = api::RequestId::new(7);
+        log.enter(&change(1, 1));
+        tunnel::for_request(id, async { log.enter(&change(2, 1)) }).await;
+        let ids: Vec<_> = log.read().into_iter().map(|entry| entry.request_id).collect();
+        assert_eq!(ids, [None, Some(id.to_string())]);
     }
 
     #[test]

@@ -7,15 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
-use api::{Answer, ByHand, Code, DestroyQuery, Error, Local, PinQuery, Status, VolumeSummary};
+use api::{
+    Answer, ByHand, Code, DestroyQuery, Error, Local, MachineLogQuery, PinQuery, Status,
+    VolumeSummary,
+};
+use axum::body::Body;
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router, middleware};
 use jiff::Timestamp;
-use lifecycle::{Activity, Clock, Policy, decide};
+use lifecycle::{Activity, Clock, decide};
 use machine::Provider;
 use ports::{AddError, Ports};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,9 +28,11 @@ use tunnel::current_request;
 use crate::conditions::conditions;
 use crate::containers;
 use crate::health::Health;
-use crate::metrics;
+use crate::machine_log;
+use crate::observability::Observability;
 use crate::pin::PinFile;
 use crate::request_id::{named, traced};
+use crate::rereading::{InForce, Order};
 use crate::state::{DaemonState, MachineState};
 use crate::status::status_of;
 use crate::supervisor::{Command, DestroyOrder};
@@ -43,29 +48,34 @@ pub(crate) struct Control {
     pub(crate) service: Option<String>,
     pub(crate) state: watch::Receiver<DaemonState>,
     pub(crate) activity: Activity,
-    pub(crate) policy: Policy,
+    pub(crate) settings: watch::Receiver<InForce>,
+    pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ports: Option<Ports>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) pin: PinFile,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) health: Health,
+    pub(crate) observability: Observability,
 }
 
 pub(crate) fn router(control: Control) -> Router {
+    let observability = control.observability.clone().router();
     Router::new()
         .route("/status", get(status))
-        .route("/metrics", get(metrics))
+        .route("/machine-log", get(machine_log))
         .route("/wake", post(wake))
         .route("/pin", post(pin))
         .route("/unpin", post(unpin))
         .route("/destroy", post(destroy))
         .route("/volume", put(volume))
+        .route("/settings", post(settings))
         .route("/stop", post(stop))
         .route("/ports", post(add_forward))
         .route("/ports", delete(remove_forward))
         .layer(middleware::from_fn(traced))
         .with_state(Arc::new(control))
+        .merge(observability)
 }
 
 async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
@@ -84,25 +94,42 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     }
     let moment = control.clock.now();
     let snapshot = control.activity.snapshot();
-    let verdict = decide(&snapshot, &control.policy, &now.tenure(moment), moment);
+    let policy = control.settings.borrow().live.policy.clone();
+    let verdict = decide(&snapshot, &policy, &now.tenure(moment), moment);
     if let Some(ports) = &control.ports {
         ports.opened(None).await;
     }
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
     let offset = control.provider.clock_offset();
-    control.health.observe(conditions(&now, &ports, offset), moment);
+    let mut holding = conditions(&now, &ports, offset);
+    holding.extend(control.settings.borrow().conditions.iter().cloned());
+    control.health.observe(holding, moment);
     let socket = (control.socket.clone(), control.proxy_port);
-    let mut status =
-        status_of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
+    let history = control.activity.history();
+    let judged = (&verdict, snapshot.pin);
+    let mut status = status_of(&control.profile, socket, &now, judged, &history, moment, ports);
     status.service.clone_from(&control.service);
     status.why.warnings = control.health.warnings(moment, Timestamp::now());
     Json(status)
 }
 
-async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {
-    let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
-    let disk = control.state.borrow().report.as_ref().and_then(|report| report.disk);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&ports, disk)).into_response()
+/// Answered with the lines of the machine's journal. Wakes no machine.
+async fn machine_log(
+    Shared(control): Shared<Arc<Control>>,
+    Query(query): Query<MachineLogQuery>,
+) -> Response {
+    let ready = match &control.state.borrow().machine {
+        MachineState::Up(ready) => Ok(ready.clone()),
+        other => Err(format!("the machine is {}, so it has no log now", other.kind())),
+    };
+    let ready = match ready {
+        Ok(ready) => ready,
+        Err(message) => return refused(StatusCode::CONFLICT, Error::new(Code::NoMachine, message)),
+    };
+    match machine_log::lines(&ready.tunnel, &query).await {
+        Ok(lines) => Body::from_stream(lines).into_response(),
+        Err(error) => refused(StatusCode::BAD_GATEWAY, error),
+    }
 }
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
@@ -114,6 +141,17 @@ async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer
     };
     let begun = control.state.clone().wait_for(begun).await.is_ok();
     if begun { sent } else { stopping() }
+}
+
+/// Has the settings read again.
+async fn settings(Shared(control): Shared<Arc<Control>>) -> Response {
+    let (answer, answered) = oneshot::channel();
+    if control.orders.send(answer).await.is_ok()
+        && let Ok(report) = answered.await
+    {
+        return Json(report).into_response();
+    }
+    stopping().into_response()
 }
 
 async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {

@@ -210,6 +210,19 @@ impl Ledger {
         Bill { month: month.to_string(), currency, total, servers, volumes }
     }
 
+    /// What a server has cost in all its months, net, with the currency.
+    pub(crate) fn server_cost(&self, id: u64, lease: i64, now: Timestamp) -> Option<(f64, &str)> {
+        let server = self.servers.iter().find(|server| server.id == id)?;
+        let (mut cost, mut second) = (0.0, server.created);
+        while second <= now.as_second() {
+            let bounds = Month::of(Timestamp::from_second(second).ok()?).bounds();
+            let bill = server.bill(bounds, lease, now.as_second());
+            cost += bill.map_or(0.0, |bill| bill.cost);
+            second = bounds.1;
+        }
+        Some((cost, self.currency.as_deref().unwrap_or("EUR")))
+    }
+
     /// The price of a started hour of the last machine, in millionths.
     fn last_hourly(&self) -> Option<u64> {
         self.servers

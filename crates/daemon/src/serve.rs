@@ -1,6 +1,10 @@
 //! From options to a running daemon, and its orderly end.
 
+mod session_tasks;
+mod sockets;
+
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,16 +13,19 @@ use std::time::Duration;
 use api::{Condition, control_socket};
 use gateway::{EngineIdentity, Gateway, LocalPaths};
 use jiff::Timestamp;
-use lifecycle::{Activity, Clock, LockAction, Policy, SuspendClock};
+use lifecycle::{Activity, Clock, Policy, SuspendClock};
 use machine::{Lease, MachineError, Provider, Summary};
+use platform::desktop::Desktop;
 use ports::Ports;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
 
+use self::session_tasks::session_tasks;
+use self::sockets::Serving;
 use crate::conditions::clock_condition;
 use crate::connector::{PassiveConnector, WakingConnector, Wanted};
 use crate::control::{self, Control};
@@ -27,11 +34,13 @@ use crate::health::Health;
 use crate::hints::{HintTexts, Hints};
 use crate::last_state::{LastKnown, LastState};
 use crate::ledger::Accounts;
+use crate::metrics::{History, Sources};
+use crate::observability::Observability;
 use crate::ownership::{Ownership, OwnershipError};
 use crate::pin::PinFile;
 use crate::proxy_port;
+use crate::rereading::{InForce, LiveSettings, Rereading, rereader};
 use crate::service::{self, Service};
-use crate::session_events;
 use crate::state::{DaemonState, MachineState};
 use crate::supervisor::{
     Beginning, Command, Inbox, Parts, Records, Recovery, Settings, Supervisor, probe,
@@ -60,6 +69,8 @@ pub struct Options {
     pub socket: PathBuf,
     /// A TCP port of this computer for the same API.
     pub proxy_port: Option<NonZeroU16>,
+    /// An address for the metrics, beside the control socket.
+    pub metrics: Option<SocketAddr>,
     /// What is known of the directories of this computer.
     pub local_paths: LocalPaths,
     /// Directory for what may be lost, such as the engine's last answer to `_ping`.
@@ -70,6 +81,28 @@ pub struct Options {
     pub hints: HintTexts,
     /// The service manager that runs this daemon.
     pub service: Service,
+    /// Where notices are shown; `None` for none.
+    pub desktop: Option<Desktop>,
+    /// How changed settings reach this daemon; `None` where they never change.
+    pub rereading: Option<Rereading>,
+}
+
+impl Options {
+    fn supervision(&self, in_force: watch::Receiver<InForce>) -> Settings {
+        Settings { in_force, lease: self.lease.clone(), heartbeat: self.heartbeat }
+    }
+
+    /// What may change while the daemon runs.
+    fn live(&self) -> LiveSettings {
+        LiveSettings {
+            policy: self.policy.clone(),
+            budget: self.budget,
+            idle_limit: self.lease.idle_limit,
+            rules: self.ports.as_ref().map(|ports| ports.rules.clone()).unwrap_or_default(),
+            bind_mounts: self.local_paths.bind_mounts,
+            desktop: self.desktop.clone(),
+        }
+    }
 }
 
 /// Why a daemon does not start.
@@ -83,6 +116,14 @@ pub enum DaemonError {
     Port {
         /// The port.
         port: NonZeroU16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address of the metrics cannot be listened on.
+    #[error("the address {address} of the metrics cannot be listened on")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
         /// Why.
         source: io::Error,
     },
@@ -109,6 +150,7 @@ pub struct Daemon {
     docker: tokio::net::UnixListener,
     proxies: Vec<TcpListener>,
     control: tokio::net::UnixListener,
+    metrics: Option<TcpListener>,
     found: Result<Option<Summary>, FirstLookError>,
 }
 
@@ -125,6 +167,14 @@ impl Daemon {
                 .map_err(|source| DaemonError::Port { port, source })?,
             None => proxy_port::none(&passed),
         };
+        let metrics = match options.metrics {
+            Some(address) => Some(
+                TcpListener::bind(address)
+                    .await
+                    .map_err(|source| DaemonError::Metrics { address, source })?,
+            ),
+            None => None,
+        };
         let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
             Ok(Err(error)) if error.is_lasting() => return Err(DaemonError::Refused(error)),
             Ok(Ok(found)) => Ok(found),
@@ -135,7 +185,7 @@ impl Daemon {
         let docker = ownership.serve(&options.socket, docker)?;
         let control = options.service.control.take();
         let control = ownership.serve(&control_socket(&options.socket), control)?;
-        Ok(Self { options, ownership, docker, proxies, control, found })
+        Ok(Self { options, ownership, docker, proxies, control, metrics, found })
     }
 
     /// What the cloud answered: a machine that will be taken over, or why it could not be asked.
@@ -151,45 +201,43 @@ impl Daemon {
     /// Serves until `shutdown`, or until an order to stop over the control socket. The machine is
     /// left to its lease.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { options, ownership, docker, proxies, control, found } = self;
+        let Self { options, ownership, docker, proxies, control, metrics, found } = self;
+        let (in_force, settings) = watch::channel(InForce::new(options.live()));
+        let supervision = options.supervision(settings.clone());
         let clock: Arc<dyn Clock> = Arc::new(SuspendClock);
         let activity = Activity::new(clock.clone());
         let last = LastState::in_directory(&options.state);
         let mut accounts = Accounts::open(&options.state, options.lease.length, options.budget);
         let (beginning, begun) = begin(&found, &last, &mut accounts, &*clock);
-        let recovery = Recovery::new(begun.last_known.is_some());
         let (state, watched) = watch::channel(begun);
-        let (wanted, requests) = watch::channel(Wanted::default());
         let (commands, received) = mpsc::channel(COMMANDS);
         let pin = PinFile::in_directory(&options.state);
         pin.restore(&activity, Timestamp::now());
+        let in_session = session_tasks(&options, &clock, &settings, &activity, &commands, &watched);
         let hints = Hints::new(options.hints, &options.profile);
         let health = Health::new(hints.clone());
-        let connector: Arc<dyn Connector> =
-            Arc::new(WakingConnector::new(watched.clone(), Arc::new(wanted)));
+        let (connector, requests) = waking(&watched);
         let ports =
-            options.ports.map(|options| Ports::new(connector.clone(), activity.clone(), options));
+            options.ports.map(|ports| Ports::new(connector.clone(), activity.clone(), ports));
         let knowledge = EngineIdentity::load(&options.state.join("engine.json"));
-        let gateway = Gateway::with_paths(
-            connector,
-            activity.clone(),
-            ports.clone(),
-            knowledge.clone(),
-            options.local_paths,
-        )
-        .with_status(Arc::new(PassiveConnector::new(
-            watched.clone(),
-            clock.clone(),
-            options.state.clone(),
-            hints.clone(),
-        )));
+        let files = options.state.clone();
+        let passive = PassiveConnector::new(watched.clone(), clock.clone(), files, hints.clone());
+        let gateway =
+            gateway(connector, passive, &activity, &ports, &knowledge, options.local_paths);
         let (probe, answers) = probe();
+        let sources = Sources {
+            state: watched.clone(),
+            history: History::new(),
+            ports: ports.clone(),
+            provider: options.provider.clone(),
+            clock: clock.clone(),
+            directory: options.state,
+            lease: options.lease.length,
+        };
+        let observability = Observability::new(&options.profile, &gateway, sources, probe.clone());
+        let observing = observability.clone().start(watched.clone(), metrics);
         let supervisor = Supervisor {
-            settings: Settings {
-                policy: options.policy.clone(),
-                lease: options.lease,
-                heartbeat: options.heartbeat,
-            },
+            settings: supervision,
             parts: Parts {
                 provider: options.provider.clone(),
                 activity: activity.clone(),
@@ -200,11 +248,13 @@ impl Daemon {
                 health: health.clone(),
             },
             records: Records { accounts, last },
-            recovery,
+            recovery: Recovery::new(watched.borrow().last_known.is_some()),
             state,
             inbox: Inbox::new(requests, received, answers),
         };
         let supervised = tokio::spawn(supervisor.run(beginning));
+        let (orders, rereader) = rereader(options.rereading, in_force, &gateway, &ports);
+        let rereading = spawned(rereader.run());
         let router = control::router(Control {
             profile: options.profile,
             socket: options.socket,
@@ -212,24 +262,42 @@ impl Daemon {
             service: options.service.unit().map(str::to_owned),
             state: watched.clone(),
             activity: activity.clone(),
-            policy: options.policy.clone(),
+            settings,
+            orders,
             clock,
             ports: ports.clone(),
             commands: commands.clone(),
             pin,
             provider: options.provider,
             health,
+            observability,
         });
-        let heeding = (options.policy.lock.action != LockAction::Ignore)
-            .then(|| spawned(session_events::heed(activity, commands.clone())));
         let serving = Serving::start(&gateway, docker, proxies, control, router);
         let reporting = spawned(service::report(watched, probe, shutdown.clone()));
         let supervised = supervised_until(supervised, shutdown, &commands).await;
-        drop(heeding);
+        drop(in_session);
         serving.end(ports, ownership).await;
-        drop(reporting);
+        drop((reporting, observing, rereading));
         resume_panic(supervised);
     }
+}
+
+/// The connector that wakes a machine, and where its requests arrive.
+fn waking(state: &watch::Receiver<DaemonState>) -> (Arc<dyn Connector>, watch::Receiver<Wanted>) {
+    let (wanted, requests) = watch::channel(Wanted::default());
+    (Arc::new(WakingConnector::new(state.clone(), Arc::new(wanted))), requests)
+}
+
+fn gateway(
+    connector: Arc<dyn Connector>,
+    passive: PassiveConnector,
+    activity: &Activity,
+    ports: &Option<Ports>,
+    identity: &EngineIdentity,
+    paths: LocalPaths,
+) -> Gateway {
+    Gateway::with_paths(connector, activity.clone(), ports.clone(), identity.clone(), paths)
+        .with_status(Arc::new(passive))
 }
 
 fn spawned(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
@@ -289,52 +357,6 @@ async fn supervised_until(
 fn resume_panic(supervised: Result<(), JoinError>) {
     if let Some(panic) = supervised.err().and_then(|error| error.try_into_panic().ok()) {
         std::panic::resume_unwind(panic);
-    }
-}
-
-/// The tasks that serve the sockets.
-struct Serving {
-    ending: CancellationToken,
-    gateways: JoinSet<()>,
-    control_ending: CancellationToken,
-    control: JoinHandle<io::Result<()>>,
-}
-
-impl Serving {
-    fn start(
-        gateway: &Gateway,
-        docker: tokio::net::UnixListener,
-        proxies: Vec<TcpListener>,
-        control: tokio::net::UnixListener,
-        router: axum::Router,
-    ) -> Self {
-        let (ending, control_ending) = (CancellationToken::new(), CancellationToken::new());
-        let mut gateways = JoinSet::new();
-        let (own, until) = (gateway.clone(), ending.clone());
-        gateways.spawn(async move { own.serve(docker, until).await });
-        for listener in proxies {
-            let (own, until) = (gateway.clone(), ending.clone());
-            gateways.spawn(async move { own.serve(listener, until).await });
-        }
-        let until = control_ending.clone().cancelled_owned();
-        let control = tokio::spawn(async move {
-            axum::serve(control, router).with_graceful_shutdown(until).await
-        });
-        Self { ending, gateways, control_ending, control }
-    }
-
-    /// The control socket answers last: the command that ordered the end asks until nothing
-    /// answers, and by then nothing of the daemon may be left.
-    async fn end(mut self, ports: Option<Ports>, ownership: Ownership) {
-        self.ending.cancel();
-        // One that panicked must not keep the others from their end.
-        while self.gateways.join_next().await.is_some() {}
-        if let Some(ports) = ports {
-            ports.close().await;
-        }
-        drop(ownership);
-        self.control_ending.cancel();
-        let _ = self.control.await;
     }
 }
 

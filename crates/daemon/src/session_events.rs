@@ -18,8 +18,18 @@ const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3);
 /// Sleep counts as a lock, beside the sensors of the screen.
 const SLEEP: &str = "sleep";
 
+/// A lock is known only while its sensor is listened to.
+struct Unlocking(Activity);
+
+impl Drop for Unlocking {
+    fn drop(&mut self) {
+        self.0.set_locked(false);
+    }
+}
+
 /// Listens for as long as it is polled.
 pub(crate) async fn heed(activity: Activity, commands: mpsc::Sender<Command>) {
+    let _unlocking = Unlocking(activity.clone());
     let (sender, mut received) = mpsc::channel(QUEUE);
     let heeding = async {
         let mut locks = Locks::default();

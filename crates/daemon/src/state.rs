@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Error;
+use api::{CheckKind, Error};
 use jiff::Timestamp;
 use lifecycle::{Billing, Moment, Tenure};
 use machine::{Phase, Ready, Summary};
 
+use crate::checks::CheckHistory;
 use crate::disk_usage::VolumeUsage;
 use crate::end::End;
 use crate::last_state::LastKnown;
+use crate::losses::Losses;
 
 /// Containers have 30 s to stop; docker, the file system and the cloud's actions take the rest. A
 /// release that takes longer costs one more hour.
@@ -103,6 +105,8 @@ pub(crate) struct DaemonState {
     pub(crate) phases: Vec<TimedPhase>,
     /// The agent's last report.
     pub(crate) report: Option<agent_proto::MachineReport>,
+    /// When that report came.
+    pub(crate) reported: Option<Moment>,
     /// The server that is known, and by what its life is counted. It stays while the path to it is
     /// lost.
     pub(crate) tenure: Option<(Option<u64>, Tenure)>,
@@ -110,6 +114,10 @@ pub(crate) struct DaemonState {
     pub(crate) last_known: Option<LastKnown>,
     /// The last server that this daemon has deleted.
     pub(crate) last_end: Option<End>,
+    /// The last checks of the machine.
+    pub(crate) checks: CheckHistory,
+    /// The losses of the path to it.
+    pub(crate) losses: Losses,
 }
 
 /// A stage of a wake.
@@ -130,17 +138,30 @@ impl DaemonState {
             failure: None,
             phases: Vec::new(),
             report: None,
+            reported: None,
             tenure: None,
             last_known: None,
             last_end: None,
+            checks: CheckHistory::default(),
+            losses: Losses::default(),
         }
     }
 
     pub(crate) fn enter(&mut self, machine: MachineState, now: Moment) {
+        let (from, to) = (self.machine.kind(), machine.kind());
+        match (from, to) {
+            (api::MachineState::Up, api::MachineState::Lost) => {
+                let reason = machine.detail().unwrap_or_default();
+                self.checks.failed(CheckKind::Path, &reason, now);
+            }
+            (_, api::MachineState::Up) => self.checks.passed(CheckKind::Connect, None, now),
+            _ => {}
+        }
+        self.losses.follow((from, to), machine.detail().as_deref(), now);
         self.machine = machine;
         self.since = now;
         if !matches!(self.machine, MachineState::Up(_)) {
-            self.report = None;
+            (self.report, self.reported) = (None, None);
         }
         // A client that follows the next wake must not take the last one's stages for it.
         if matches!(self.machine, MachineState::Absent { .. }) {

@@ -6,11 +6,14 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use api::{
-    BudgetStatus, ContainerCounts, CostStatus, DiskUsage, DockerState, LastKnownStatus,
-    MachineReport, PhaseStatus, PinStatus, PortStatus, Status, Summary, TunnelStatus,
+    ActivityKind, ActivityStatus, BudgetStatus, ContainerCounts, CostStatus, DiskUsage,
+    DockerState, EndedActivity, LastKnownStatus, MachineReport, PhaseStatus, PinStatus, PortStatus,
+    Status, Summary, TunnelStatus,
 };
-use lifecycle::{Moment, Pin, Verdict};
+use jiff::Timestamp;
+use lifecycle::{History, Kind, KindHistory, Moment, Pin, Verdict};
 
+use crate::clock_time::ClockTime;
 use crate::ledger::money;
 use crate::state::{DaemonState, MachineState};
 use crate::why::{next_attempt, why_of};
@@ -20,6 +23,7 @@ pub(crate) fn status_of(
     (socket, proxy_port): (PathBuf, Option<NonZeroU16>),
     now: &DaemonState,
     (verdict, pin): (&Verdict, Option<Pin>),
+    history: &History,
     moment: Moment,
     ports: Vec<PortStatus>,
 ) -> Status {
@@ -28,6 +32,7 @@ pub(crate) fn status_of(
         _ => None,
     };
     let machine = ready.map(|ready| ready.summary.clone());
+    let wall = ClockTime { now: moment, time: Timestamp::now() };
     Status {
         profile: profile.to_owned(),
         socket,
@@ -49,10 +54,10 @@ pub(crate) fn status_of(
         last_known: now.last_known.as_ref().filter(|_| machine.is_none()).map(|last| {
             LastKnownStatus {
                 machine: last.machine.clone(),
-                age_seconds: last.age_seconds(jiff::Timestamp::now()),
+                age_seconds: last.age_seconds(Timestamp::now()),
             }
         }),
-        last_end: now.last_end.as_ref().map(|end| end.status(jiff::Timestamp::now())),
+        last_end: now.last_end.as_ref().map(|end| end.status(Timestamp::now())),
         machine,
         phases: now
             .phases
@@ -81,7 +86,41 @@ pub(crate) fn status_of(
                 round_trip_ms: statistics.round_trip.map(|time| time.as_secs_f64() * 1e3),
             }
         }),
+        checks: now.checks.status(wall),
+        reconnects: now.losses.status(wall),
+        activity: activity(history, moment),
         ports,
+    }
+}
+
+fn activity(history: &History, now: Moment) -> Vec<ActivityStatus> {
+    history.0.iter().map(|(kind, history)| kind_activity(*kind, history, now)).collect()
+}
+
+fn kind_activity(kind: Kind, history: &KindHistory, now: Moment) -> ActivityStatus {
+    ActivityStatus {
+        kind: match kind {
+            Kind::Command => ActivityKind::Command,
+            Kind::Build => ActivityKind::Build,
+            Kind::Transfer => ActivityKind::Transfer,
+            Kind::Stream => ActivityKind::Stream,
+            Kind::Watch => ActivityKind::Watch,
+            Kind::Forward => ActivityKind::Port,
+        },
+        now: history.now,
+        total: history.ended + history.now,
+        bytes_sent: history.bytes.sent,
+        bytes_received: history.bytes.received,
+        recent: (history.recent.iter())
+            .map(|ended| EndedActivity {
+                what: ended.source.clone(),
+                client: ended.client.clone(),
+                seconds_ago: now.since(ended.at).as_secs_f64(),
+                seconds: ended.at.since(ended.since).as_secs_f64(),
+                bytes_sent: ended.bytes.sent,
+                bytes_received: ended.bytes.received,
+            })
+            .collect(),
     }
 }
 
@@ -117,7 +156,7 @@ fn reason(machine: &MachineState) -> Option<String> {
 /// Started hours from creation, as the cloud bills them.
 fn cost(machine: &Summary) -> Option<CostStatus> {
     let hourly = machine.price_hourly?;
-    let age = jiff::Timestamp::now().as_second().saturating_sub(machine.created?);
+    let age = Timestamp::now().as_second().saturating_sub(machine.created?);
     let hours = u64::try_from(age).unwrap_or(0) / 3_600 + 1;
     #[expect(clippy::cast_precision_loss, reason = "a machine does not live for 2^52 hours")]
     let so_far = hourly * hours as f64;

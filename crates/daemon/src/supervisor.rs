@@ -39,14 +39,32 @@ use crate::health::Health;
 use crate::hints::Hints;
 use crate::last_state::LastState;
 use crate::ledger::Accounts;
+use crate::rereading::InForce;
 use crate::state::{DaemonState, MachineState};
 
 /// What the settings say about one profile's machine.
 pub(crate) struct Settings {
-    pub(crate) policy: Policy,
+    /// These may change while the machine runs.
+    pub(crate) in_force: watch::Receiver<InForce>,
+    /// As this daemon began with it.
     pub(crate) lease: Lease,
     /// Time between heartbeats.
     pub(crate) heartbeat: Duration,
+}
+
+impl Settings {
+    fn policy(&self) -> Policy {
+        self.in_force.borrow().live.policy.clone()
+    }
+
+    /// The lease with the limit that holds now.
+    fn lease(&self) -> Lease {
+        Lease { idle_limit: self.in_force.borrow().live.idle_limit, ..self.lease.clone() }
+    }
+
+    fn budget(&self) -> Option<u64> {
+        self.in_force.borrow().live.budget
+    }
 }
 
 /// What the supervisor uses and drives.
@@ -229,7 +247,8 @@ impl Supervisor {
     fn observe_conditions(&self) {
         let Parts { ports, provider, health, .. } = &self.parts;
         let ports = ports.as_ref().map(Ports::list).unwrap_or_default();
-        let holding = conditions(&self.state.borrow(), &ports, provider.clock_offset());
+        let mut holding = conditions(&self.state.borrow(), &ports, provider.clock_offset());
+        holding.extend(self.settings.in_force.borrow().conditions.iter().cloned());
         health.observe(holding, self.now());
     }
 
@@ -248,7 +267,7 @@ impl Supervisor {
 
 /// Returns when the moment has come; never for `None`. After a sleep beyond it the computer finds
 /// that it has come.
-async fn until(clock: &dyn Clock, moment: Option<Moment>) {
+pub(crate) async fn until(clock: &dyn Clock, moment: Option<Moment>) {
     let Some(moment) = moment else { return std::future::pending().await };
     loop {
         let left = moment.since(clock.now());

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use api::Code;
 use daemon::AuditLog;
-use hetzner::Client;
-use machine::{ApiAccess, Cloud, CloudOptions, Identity, Owner, PortCheck, PortWindows, Spec};
+use hetzner::{Client, Labels};
+use machine::{
+    ApiAccess, Cloud, CloudOptions, Identity, NextMachine, Owner, PortCheck, PortWindows, Spec,
+};
 use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tunnel::AgentPlan;
@@ -73,6 +75,11 @@ impl Resolved {
     pub fn looking_at_project(&self) -> Outcome<Cloud> {
         let token = self.token()?;
         let client = self.client(token.clone())?;
+        self.looking_with(client, token)
+    }
+
+    /// Like `looking_at_project`, with a client that exists already.
+    pub fn looking_with(&self, client: Client, token: SecretString) -> Outcome<Cloud> {
         let login = self.login_key_or_another()?;
         Ok(self.cloud_of(client, token, self.owner_or_temporary()?, login))
     }
@@ -91,13 +98,14 @@ impl Resolved {
         Ok(self.cloud_of(client, token, owner, login))
     }
 
-    fn cloud_of(
-        &self,
-        client: Client,
-        token: SecretString,
-        owner: Owner,
-        login: Arc<PrivateKey>,
-    ) -> Cloud {
+    /// The cloud with a login key of the caller's, as while the key is replaced.
+    pub fn cloud_with(&self, login: Arc<PrivateKey>) -> Outcome<Cloud> {
+        let token = self.token()?;
+        Ok(self.cloud_of(self.client(token.clone())?, token, self.owner()?, login))
+    }
+
+    /// What a running daemon may change for its next machine.
+    pub fn next_machine(&self) -> NextMachine {
         let hetzner = &self.settings.hetzner;
         let spec = Spec {
             server_types: hetzner.server_types.clone(),
@@ -106,6 +114,22 @@ impl Resolved {
             volume_size: hetzner.volume_size,
             boot_lease_seconds: BOOT_LEASE_SECONDS,
         };
+        NextMachine {
+            spec,
+            idle_limit: self.lease().idle_limit,
+            resume: self.settings.activity.resume,
+            port_check: self.port_check(),
+        }
+    }
+
+    fn cloud_of(
+        &self,
+        client: Client,
+        token: SecretString,
+        owner: Owner,
+        login: Arc<PrivateKey>,
+    ) -> Cloud {
+        let NextMachine { spec, resume, port_check, .. } = self.next_machine();
         let plan = AgentPlan {
             binaries: agents(),
             directory: machine::RUN_DIRECTORY.to_owned(),
@@ -120,13 +144,23 @@ impl Resolved {
             lease: self.lease(),
             self_destruct: self.settings.keepalive.self_destruct,
             api: ApiAccess { endpoint: self.endpoint(), token },
-            resume: self.settings.activity.resume,
+            resume,
             boot_history: daemon::boot_history_of(&self.paths.profile_state(&self.profile)),
             port_windows: PortWindows::new(self.paths.port_windows()),
-            port_check: self.port_check(),
+            port_check,
             books: self.books(),
         };
         Cloud::new(client, options)
+    }
+}
+
+/// Whether the token may write. Creates nothing: the request has neither name nor key, so the cloud
+/// refuses it; it refuses a read-only token before.
+pub async fn may_write(client: &Client) -> Result<bool, hetzner::Error> {
+    match client.ssh_keys().create("", "", &Labels::new()).await {
+        Err(error) if error.is_read_only() => Ok(false),
+        Err(error) if error.api().is_none() => Err(error),
+        _ => Ok(true),
     }
 }
 

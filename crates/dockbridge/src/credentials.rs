@@ -2,8 +2,9 @@
 //! and login key. A command that only looks uses what exists; only a command that creates
 //! something creates them.
 
+mod keyring;
+
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::Code;
@@ -12,6 +13,8 @@ use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use self::keyring::MARK;
+pub use self::keyring::is_in_keyring;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::paths::{unwritable, write_private};
 use crate::resolved::Resolved;
@@ -53,13 +56,16 @@ impl Resolved {
             .map_err(|error| unwritable(&path, &error))
     }
 
-    /// The API token: from settings and environment, a command, or the file that `init` wrote.
+    /// The API token: from settings and environment, a command, or where `init` saved it, in the
+    /// keyring or a file.
     pub fn token(&self) -> Outcome<SecretString> {
-        let kept = self.kept_token()?;
-        let (token, overridden) = match (self.set_token()?, kept) {
+        let (token, overridden) = match self.set_token()? {
+            Some(set) => (Some(set), self.kept_source()),
+            None => (self.kept_token()?, None),
+        };
+        let (token, overridden) = match (token, overridden) {
             (Some(set), kept) => (set, kept),
-            (None, Some(kept)) => (kept, None),
-            (None, None) => {
+            (None, _) => {
                 let failure =
                     Failure::of_code(Code::TokenMissing, "no Hetzner API token is configured")
                         .hint(
@@ -73,10 +79,6 @@ impl Resolved {
                 });
             }
         };
-        let overridden = overridden.and_then(|token| match token.source {
-            Source::Kept(path) => Some(path),
-            _ => None,
-        });
         let secret = sendable(&token)?;
         token_hints::remember(token.source, overridden);
         Ok(secret)
@@ -95,6 +97,7 @@ impl Resolved {
     fn kept_token(&self) -> Outcome<Option<Token>> {
         let path = self.paths.token(&self.keeper());
         match fs::read_to_string(&path) {
+            Ok(text) if is_in_keyring(&text) => self.token_in_keyring(&self.keeper()).map(Some),
             Ok(text) => Ok(Some(Token::new(&text, Source::Kept(path)))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::of_code(
@@ -122,9 +125,20 @@ impl Resolved {
         }
     }
 
-    /// Where `init` saved the token that is used, if it saved one.
-    pub fn kept_token_file(&self) -> Option<PathBuf> {
-        Some(self.paths.token(&self.keeper())).filter(|path| path.exists())
+    /// Where `init` saved the token of this profile or of the default one, if it saved one.
+    pub fn kept_source(&self) -> Option<Source> {
+        let path = self.paths.token(&self.keeper());
+        match self.keyring_profile() {
+            Some(_) => Some(Source::Keyring),
+            None => path.exists().then_some(Source::Kept(path)),
+        }
+    }
+
+    /// The profile under which the keyring has the saved token, if it has it.
+    fn keyring_profile(&self) -> Option<Profile> {
+        let keeper = self.keeper();
+        let content = fs::read_to_string(self.paths.token(&keeper)).ok()?;
+        is_in_keyring(&content).then_some(keeper)
     }
 
     /// The API address. A saved token is only sent to the address that it was checked with, unless
@@ -173,15 +187,30 @@ impl Resolved {
             .map_or_else(|| hetzner::DEFAULT_ENDPOINT.to_owned(), |endpoint| endpoint.url.clone())
     }
 
-    /// Saves a token for this profile, with the address that it was checked with.
-    pub fn keep_token(&self, token: &SecretString, endpoint: &str) -> Outcome<PathBuf> {
+    /// Saves a token for this profile, with the address that it was checked with. Returns where.
+    pub fn keep_token(
+        &self,
+        token: &SecretString,
+        endpoint: &str,
+        use_keyring: bool,
+    ) -> Outcome<Source> {
         let (path, address) = (self.paths.token(&self.profile), self.paths.endpoint(&self.profile));
         // Written first: without it the token would be sent to the settings' address.
         write_private(&address, format!("{endpoint}\n").as_bytes())
             .map_err(|error| unwritable(&address, &error))?;
-        write_private(&path, token.expose_secret().as_bytes())
-            .map_err(|error| unwritable(&path, &error))?;
-        Ok(path)
+        let was_in_keyring = self.is_own_token_in_keyring();
+        let goes_there = use_keyring && self.store_in_keyring(token);
+        let content = if goes_there { MARK } else { token.expose_secret() };
+        write_private(&path, content.as_bytes()).map_err(|error| unwritable(&path, &error))?;
+        match goes_there {
+            true => Ok(Source::Keyring),
+            false => {
+                if was_in_keyring {
+                    self.delete_in_keyring();
+                }
+                Ok(Source::Kept(path))
+            }
+        }
     }
 
     /// The login key, created if there is none yet.
@@ -232,14 +261,14 @@ pub fn sendable(token: &Token) -> Outcome<SecretString> {
     token.sendable().map_err(|error| {
         let failure = Failure::of_code(Code::TokenMalformed, error.to_string());
         match token.source {
-            Source::Kept(_) | Source::Input => failure
+            Source::Kept(_) | Source::Keyring | Source::Input => failure
                 .hint("copy it again from the Hetzner Cloud console, then run `dockbridge init`"),
             _ => failure.hint("copy it again from the Hetzner Cloud console"),
         }
     })
 }
 
-fn new_key() -> Outcome<(Arc<PrivateKey>, String)> {
+pub fn new_key() -> Outcome<(Arc<PrivateKey>, String)> {
     let unmade = |error: &dyn std::error::Error| {
         Failure::of_code(
             Code::KeyNotMade,

@@ -73,6 +73,25 @@ impl Failure {
         &self.error.message
     }
 
+    /// The command that explains the code, where the hints do not say it all and the registry says
+    /// more.
+    pub fn explanation(&self) -> Option<String> {
+        let says_all = matches!(
+            self.error.code,
+            Code::Failed
+                | Code::SystemRefused
+                | Code::DaemonRefused
+                | Code::Interrupted
+                | Code::NotConfirmed
+                | Code::OutputNotWritten
+                | Code::SettingsInvalid
+                | Code::TrialFailed
+                | Code::LocalCloudFailed
+        );
+        let is_open = self.error.hints.is_empty() && !says_all;
+        is_open.then(|| format!("More: dockbridge explain {}", self.error.code))
+    }
+
     /// The error, as programs get it.
     pub fn error(&self) -> &api::Error {
         &self.error
@@ -251,12 +270,15 @@ impl From<daemon::DaemonError> for Failure {
         let code = match &error {
             DaemonError::Refused(source) => source.code(),
             DaemonError::Port { .. } => Code::ProxyPortTaken,
+            DaemonError::Metrics { .. } => Code::MetricsAddressTaken,
             DaemonError::Socket(OwnershipError::Served { .. }) => Code::SocketServed,
             DaemonError::Socket(_) => Code::SocketUnusable,
         };
         let failure = Self::of_code(code, with_causes(&error));
         match &error {
-            DaemonError::Refused(_) | DaemonError::Port { .. } => failure,
+            DaemonError::Refused(_) | DaemonError::Port { .. } | DaemonError::Metrics { .. } => {
+                failure
+            }
             DaemonError::Socket(OwnershipError::Served { .. }) => failure.hint(
                 "`dockbridge status` shows what it does, `dockbridge stop` ends it; another \
                     one needs `--socket` or `--profile`",
@@ -292,5 +314,19 @@ impl From<daemon::DaemonError> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::of_code(Code::SystemRefused, with_causes(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_named_where_no_hint_says_what_to_do() {
+        let of = |code| Failure::of_code(code, "it failed").explanation();
+        let explained = Some("More: dockbridge explain agent_failed".to_owned());
+        assert_eq!(of(Code::AgentFailed), explained);
+        assert_eq!(of(Code::TokenInvalid), None, "the hint says it");
+        assert_eq!(of(Code::Failed), None, "the registry says no more than the message");
     }
 }

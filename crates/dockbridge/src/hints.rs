@@ -73,6 +73,7 @@ fn machine_hint(code: Code) -> Option<&'static str> {
                 `hetzner.volume_size`"
         }
         Code::VolumeNotGrown => "the cloud's console shows what became of it",
+        Code::MachineLogUnreadable => "`dockbridge server ssh` logs in to the machine",
         Code::ServerSilent | Code::WakeTimedOut => "the next docker command tries again",
         _ => return None,
     })
@@ -119,6 +120,7 @@ fn connection_hint(code: Code) -> Option<&'static str> {
 fn daemon_hint(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::DaemonNotRunning => "start it with `dockbridge start`",
+        Code::MetricsAddressTaken => "change `metrics.listen`, or leave it out",
         Code::ProxyPortTaken => "change `docker.proxy_port`, or leave it out",
         _ => return None,
     })
@@ -151,6 +153,10 @@ pub fn warning_hints(condition: &Condition) -> Vec<String> {
             "`dockbridge cost` lists what it was spent on, `activity.budget` sets it"
         }
         Condition::PortsUnavailable { .. } => "`dockbridge ports` shows why",
+        Condition::SettingsRefused { .. } => "`dockbridge config validate` shows what is wrong",
+        Condition::RestartNeeded { .. } => {
+            "`dockbridge stop`, then `dockbridge start`; the machine runs on meanwhile"
+        }
         Condition::PriceUnknown { .. } => return Vec::new(),
     };
     vec![hint.to_owned()]

@@ -2,17 +2,23 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use api::client::{Client, ClientError};
 use api::{MachineState, Status};
+use clap::builder::styling::{AnsiColor, Style, Styles};
 use machine::History;
+
+use crate::wrapping::folded;
 
 /// Arguments to insert after `dockbridge` in hints, so that they apply to the same profile.
 static GLOBAL_ARGUMENTS: OnceLock<String> = OnceLock::new();
 /// The first error of writing standard output.
 static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+/// A line met a closed pipe.
+static HAS_NO_READER: AtomicBool = AtomicBool::new(false);
 
 /// Records the arguments of this command. Arguments that the environment sets as well are left
 /// out.
@@ -51,8 +57,8 @@ pub fn with_arguments(text: &str) -> String {
 }
 
 fn completed(text: &str, arguments: &str) -> String {
-    // `try` and `local-cloud` have no profile of the user's.
-    let apart = ["try", "local-cloud", "--"];
+    // These have no profile of the user's.
+    let apart = ["try", "local-cloud", "explain", "--"];
     let mut pieces = text.split("`dockbridge ");
     let mut whole = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -81,11 +87,27 @@ pub fn say_as_is(text: &str) {
     note(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
-fn note(written: io::Result<()>) {
-    let Err(error) = written else { return };
-    if error.kind() != io::ErrorKind::BrokenPipe {
+/// Prints a line with escape sequences, which only a terminal gets, and none where NO_COLOR is set.
+/// Returns whether further lines have a reader.
+pub fn say_styled(line: &str) -> bool {
+    let mut stdout = anstream::AutoStream::auto(io::stdout().lock());
+    note(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
+}
+
+/// Whether the reader of standard output is gone, as far as a line has shown it.
+pub fn has_no_reader() -> bool {
+    HAS_NO_READER.load(Ordering::Relaxed)
+}
+
+/// Records a failure. Returns whether the line was written.
+fn note(written: io::Result<()>) -> bool {
+    let Err(error) = written else { return true };
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        HAS_NO_READER.store(true, Ordering::Relaxed);
+    } else {
         UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
+    false
 }
 
 /// Whether all lines were written.
@@ -94,9 +116,52 @@ pub fn written() -> io::Result<()> {
     unwritten.map_or(Ok(()), Err)
 }
 
-/// Prints a line on standard error.
-pub fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", with_arguments(line));
+/// Prints a message on standard error. A terminal shows the first word of a line in color, unless
+/// `NO_COLOR` is set, and breaks the line between words.
+pub fn complain(message: &str) {
+    let message = with_arguments(message);
+    let width = if io::stderr().is_terminal() { terminal_width() } else { None };
+    let message = match width {
+        Some(width) => folded(&message, &first_words().map(|(word, _)| word), width),
+        None => message,
+    };
+    let _ = writeln!(anstream::stderr(), "{}", styled(&message));
+}
+
+/// Columns of this process's terminal; `None` where it does not say how wide it is.
+pub fn terminal_width() -> Option<usize> {
+    let (width, _) = crossterm::terminal::size().ok()?;
+    Some(usize::from(width)).filter(|width| *width > 0)
+}
+
+/// Prints a line of less weight on standard error, on a terminal only.
+pub fn whisper(line: &str) {
+    let dim = Style::new().dimmed();
+    if io::stderr().is_terminal() {
+        let _ = writeln!(anstream::stderr(), "{dim}{line}{dim:#}");
+    }
+}
+
+/// The words with which a line of a message begins, in the colors that clap gives to such words.
+fn first_words() -> [(&'static str, Style); 3] {
+    let styles = Styles::styled();
+    [
+        ("Error:", *styles.get_error()),
+        ("Warning:", AnsiColor::Yellow.on_default().bold()),
+        ("Hint:", *styles.get_valid()),
+    ]
+}
+
+fn styled(text: &str) -> String {
+    let words = first_words();
+    let line = |line: &str| {
+        let known = words.iter().find(|(word, _)| line.starts_with(word));
+        known.map_or_else(
+            || line.to_owned(),
+            |(word, style)| format!("{style}{word}{style:#}{}", &line[word.len()..]),
+        )
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line for programs on standard error.
@@ -220,6 +285,16 @@ mod tests {
             "`dockbridge try` needs no account"
         );
         assert_eq!(complete("no dockbridge serves /x"), "no dockbridge serves /x");
+    }
+
+    #[test]
+    fn first_words_of_a_message_are_colored_and_the_rest_is_not() {
+        assert_eq!(
+            styled("Error: no disk Error: x\nHint: make room\nas above"),
+            "\u{1b}[1m\u{1b}[31mError:\u{1b}[0m no disk Error: x\n\
+             \u{1b}[32mHint:\u{1b}[0m make room\nas above"
+        );
+        assert_eq!(styled("No server exists."), "No server exists.");
     }
 
     #[test]

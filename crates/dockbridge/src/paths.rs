@@ -17,6 +17,8 @@ pub struct Paths {
     config: PathBuf,
     state: PathBuf,
     run: PathBuf,
+    /// See [`Paths::shared`].
+    shared: Vec<PathBuf>,
 }
 
 /// No home directory was found.
@@ -33,13 +35,18 @@ impl Paths {
                 config: home.join("config"),
                 state: home.join("state"),
                 run: home.join("run"),
+                shared: Vec::new(),
             });
         }
         let base = etcetera::base_strategy::choose_base_strategy()?;
-        let state = base.state_dir().unwrap_or_else(|| base.data_dir()).join("dockbridge");
+        let config = base.config_dir();
+        let states = base.state_dir().unwrap_or_else(|| base.data_dir());
+        let shared = [&config, &states].into_iter().flat_map(|path| inside(base.home_dir(), path));
+        let shared = shared.map(Path::to_owned).collect();
+        let state = states.join("dockbridge");
         let run =
             base.runtime_dir().map_or_else(|| state.join("run"), |run| run.join("dockbridge"));
-        Ok(Self { config: base.config_dir().join("dockbridge"), state, run })
+        Ok(Self { config: config.join("dockbridge"), state, run, shared })
     }
 
     /// The directory of settings and credentials.
@@ -55,6 +62,12 @@ impl Paths {
     /// The directory of the sockets.
     pub fn run(&self) -> &Path {
         &self.run
+    }
+
+    /// Directories of the user's home that dockbridge creates where no other program has, such as
+    /// `~/.config`, each after what it contains. None if `DOCKBRIDGE_HOME` is set.
+    pub fn shared(&self) -> &[PathBuf] {
+        &self.shared
     }
 
     /// The settings file.
@@ -95,6 +108,11 @@ impl Paths {
         self.state.join(profile.to_string())
     }
 
+    /// The log of a profile's daemon.
+    pub fn daemon_log(&self, profile: &Profile) -> PathBuf {
+        self.profile_state(profile).join("daemon.log")
+    }
+
     /// Which profile's machine chooses which numbers for published ports.
     pub fn port_windows(&self) -> PathBuf {
         self.state.join("port-windows")
@@ -115,6 +133,11 @@ impl Paths {
     pub fn docker_socket(&self, profile: &Profile) -> PathBuf {
         self.run.join(profile.to_string()).join("docker.sock")
     }
+}
+
+/// The path and the directories above it, up to the home, which is not among them.
+fn inside<'a>(home: &Path, path: &'a Path) -> impl Iterator<Item = &'a Path> {
+    path.ancestors().take_while(move |path| *path != home && path.starts_with(home))
 }
 
 /// Creates a directory that only its owner may enter; an existing one stays as it is.
@@ -156,6 +179,16 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn directories_above_a_path_end_below_the_home() {
+        let above = |path| inside(Path::new("/home/ada"), Path::new(path)).collect::<Vec<_>>();
+        let below = ["/home/ada/.local/state", "/home/ada/.local"].map(Path::new);
+        assert_eq!(above("/home/ada/.local/state"), below);
+        for elsewhere in ["/home/ada", "/home/adam/.config", "/srv/settings"] {
+            assert!(above(elsewhere).is_empty(), "{elsewhere}");
+        }
+    }
 
     #[test]
     fn a_secret_is_readable_by_its_owner_only() {

@@ -22,6 +22,7 @@ static CLIENT: OnceLock<String> = OnceLock::new();
 
 /// Arguments that all commands share.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of all commands")]
 pub struct GlobalArgs {
     /// Profile: it has its own sockets, machine and volume
     #[arg(
@@ -100,7 +101,7 @@ impl Resolved {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        let Loaded { settings, problems } =
+        let Loaded { settings, problems, .. } =
             settings::load(&settings_file, &arguments.profile, variables);
         let socket = arguments
             .socket

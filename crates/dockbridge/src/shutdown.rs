@@ -1,13 +1,31 @@
-//! Requests to stop this process: SIGINT, SIGHUP and SIGTERM.
+//! Requests to stop this process: SIGINT, SIGHUP and SIGTERM. SIGHUP asks a daemon in the
+//! background to read its settings again.
 
+use futures::stream::{self, Stream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// A token that the first of these signals cancels. From now on none of them ends the process by
 /// itself.
 pub fn end_of_process() -> std::io::Result<CancellationToken> {
+    end_by(heeds_hangup().then(SignalKind::hangup))
+}
+
+/// The same for a process without a terminal, which [`hangups`] does not end.
+pub fn end_in_background() -> std::io::Result<CancellationToken> {
+    end_by(None)
+}
+
+/// An item for each SIGHUP, which no longer ends the process from now on.
+pub fn hangups() -> std::io::Result<impl Stream<Item = ()> + Send + use<>> {
+    let arrived = signal(SignalKind::hangup())?;
+    Ok(stream::unfold(arrived, |mut arrived| async move {
+        arrived.recv().await.map(|()| ((), arrived))
+    }))
+}
+
+fn end_by(hangup: Option<SignalKind>) -> std::io::Result<CancellationToken> {
     let ending = CancellationToken::new();
-    let hangup = heeds_hangup().then(SignalKind::hangup);
     for kind in [SignalKind::interrupt(), SignalKind::terminate()].into_iter().chain(hangup) {
         let mut arrived = signal(kind)?;
         let ending = ending.clone();

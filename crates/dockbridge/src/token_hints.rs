@@ -1,6 +1,5 @@
 //! What a user can do about a token that the cloud rejects: it depends on the token's source.
 
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::settings::token::Source;
@@ -10,12 +9,12 @@ static USED: OnceLock<Used> = OnceLock::new();
 
 struct Used {
     source: Source,
-    overridden: Option<PathBuf>,
+    overridden: Option<Source>,
 }
 
-/// Records the token that this process uses. `overridden` is the file of a saved token that
-/// `source` overrides.
-pub fn remember(source: Source, overridden: Option<PathBuf>) {
+/// Records the token that this process uses. `overridden` is where `init` saved one that `source`
+/// overrides.
+pub fn remember(source: Source, overridden: Option<Source>) {
     let _ = USED.set(Used { source, overridden });
 }
 
@@ -26,14 +25,15 @@ pub fn refused_token_hints(generic: &str) -> Vec<String> {
         Source::Variable(name) => format!("unset {name}, or set it to a valid token"),
         Source::Setting => "remove it from the settings, or write a valid one".to_owned(),
         Source::Command => "change the command, or remove the setting".to_owned(),
-        Source::Kept(_) | Source::Argument | Source::Input => return vec![generic.to_owned()],
+        Source::Kept(_) | Source::Keyring | Source::Argument | Source::Input => {
+            return vec![generic.to_owned()];
+        }
     };
     match overridden {
         Some(kept) => {
             vec![format!(
-                "the token comes from {source}, which overrides the one that `init` saved in {}: \
-                 {instead}",
-                kept.display()
+                "the token comes from {source}, which overrides the one that `init` saved in \
+                 {kept}: {instead}"
             )]
         }
         None => vec![

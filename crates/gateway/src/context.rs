@@ -11,6 +11,7 @@ use tunnel::Connector;
 use crate::engine_status::EngineStatus;
 use crate::local::ping::EngineIdentity;
 use crate::local::stale::StaleResponses;
+use crate::metrics::RequestMetrics;
 use crate::rules::local_path::LocalPaths;
 use crate::rules::port_advice::HostNetwork;
 use crate::rules::portless::Portless;
@@ -27,7 +28,7 @@ pub(crate) struct GatewayContext {
     pub(crate) activity: Activity,
     pub(crate) ports: Option<Ports>,
     pub(crate) identity: EngineIdentity,
-    pub(crate) paths: LocalPaths,
+    pub(crate) paths: Mutex<LocalPaths>,
     /// Without it, every request may wake a machine.
     pub(crate) status: Option<Arc<dyn EngineStatus>>,
     pub(crate) polling: Mutex<Polling>,
@@ -35,6 +36,7 @@ pub(crate) struct GatewayContext {
     pub(crate) pool: Arc<Pool>,
     pub(crate) trim: Arc<Trim>,
     pub(crate) portless: Portless,
+    pub(crate) metrics: RequestMetrics,
 }
 
 /// Shared by the requests of one client connection.

@@ -117,7 +117,7 @@ impl EngineBody {
         match frame {
             Some(Ok(ref frame)) => {
                 if let Some(exchange) = &self.exchange {
-                    exchange.guard.traffic();
+                    exchange.guard.received(frame.data_ref().map_or(0, Bytes::len));
                 }
                 if let (Some(recording), Some(data)) = (self.recording.take(), frame.data_ref()) {
                     self.recording = recording.push(data);

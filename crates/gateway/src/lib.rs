@@ -16,6 +16,7 @@ mod engine_status;
 mod error;
 mod exchange;
 mod local;
+mod metrics;
 mod pipeline;
 mod respond;
 mod rules;
@@ -29,6 +30,7 @@ mod wire;
 
 pub use engine_status::{Disk, EngineState, EngineStatus, Wait};
 pub use local::ping::EngineIdentity;
+pub use metrics::RequestMetrics;
 pub use rules::local_path::{BindMounts, LocalPaths};
 pub use serve::{Gateway, MAX_CLIENTS};
 pub use wire::socket::Socket;

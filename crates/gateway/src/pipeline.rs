@@ -22,6 +22,7 @@ use crate::engine_status::{EngineState, EngineStatus};
 use crate::error::Error;
 use crate::exchange;
 use crate::local::{events, wait_progress};
+use crate::metrics::EndpointClass;
 use crate::respond;
 use crate::rules::endpoint::{Stale, WithoutMachine};
 use crate::rules::route::{PortsStep, Route};
@@ -68,7 +69,15 @@ pub(crate) fn answer(
     let route = Route::of(request.method(), request.uri(), request.headers());
     let (method, endpoint) = (request.method(), route.endpoint);
     let span = tracing::info_span!("request", %id, %method, endpoint = %endpoint);
-    for_request(id, answer_as(id, gateway, client, route, request, peer)).instrument(span)
+    let timed = gateway.metrics.begin(EndpointClass::of(&route));
+    // Boxed: it would stay part of each connection, long after the answer to a followed log.
+    let answering = Box::pin(for_request(id, answer_as(id, gateway, client, route, request, peer)));
+    async move {
+        let answered = answering.await;
+        timed.answered(answered.response.status());
+        answered
+    }
+    .instrument(span)
 }
 
 async fn answer_as(

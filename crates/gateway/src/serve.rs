@@ -1,6 +1,6 @@
 //! Listens for clients.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lifecycle::Activity;
@@ -14,7 +14,8 @@ use crate::context::GatewayContext;
 use crate::engine_status::EngineStatus;
 use crate::local::ping::EngineIdentity;
 use crate::local::stale::StaleResponses;
-use crate::rules::local_path::LocalPaths;
+use crate::metrics::RequestMetrics;
+use crate::rules::local_path::{BindMounts, LocalPaths};
 use crate::rules::portless::Portless;
 use crate::session;
 use crate::wire::socket::Socket;
@@ -59,13 +60,14 @@ impl Gateway {
             activity,
             ports,
             identity,
-            paths,
+            paths: Mutex::new(paths),
             status: None,
             polling: Mutex::default(),
             stale: StaleResponses::default(),
             pool: Arc::default(),
             trim: Arc::default(),
             portless: Portless::default(),
+            metrics: RequestMetrics::default(),
         }))
     }
 
@@ -76,6 +78,16 @@ impl Gateway {
             context.status = Some(status);
         }
         self
+    }
+
+    /// What a path in a bind mount means from now on.
+    pub fn set_bind_mounts(&self, bind_mounts: BindMounts) {
+        self.0.paths.lock().unwrap_or_else(PoisonError::into_inner).bind_mounts = bind_mounts;
+    }
+
+    /// The counters of its requests.
+    pub fn metrics(&self) -> RequestMetrics {
+        self.0.metrics.clone()
     }
 
     /// Serves clients until `shutdown`. Then requests in flight have a few seconds to be answered,

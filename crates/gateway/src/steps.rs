@@ -3,7 +3,7 @@
 //!
 //! This is the wiring only; each rule stands in a file of `rules` or `local`.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
@@ -220,7 +220,8 @@ async fn settle_ports(call: &mut Call, status: StatusCode) -> Result<(), Error> 
 async fn examine_body(call: &mut Call, outgoing: &mut Outgoing) -> Result<(), Error> {
     let Some(paths) = call.route.paths else { return Ok(()) };
     let follows_ports = paths == BodyPaths::Container && call.gateway.ports.is_some();
-    if call.gateway.paths.bind_mounts == BindMounts::Remote && !follows_ports {
+    let here = call.gateway.paths.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if here.bind_mounts == BindMounts::Remote && !follows_ports {
         return Ok(());
     }
     let OutgoingBody::Client(body) = std::mem::replace(&mut outgoing.body, OutgoingBody::Taken)
@@ -232,7 +233,7 @@ async fn examine_body(call: &mut Call, outgoing: &mut Outgoing) -> Result<(), Er
     })?;
     let (trailers, data) = (read.trailers().cloned(), read.to_bytes());
     let examined = tokio::task::spawn_blocking({
-        let (data, here) = (data.clone(), call.gateway.paths.clone());
+        let data = data.clone();
         move || {
             let outcome = bind_mounts::examine(paths, &data, &here);
             let host_network = || HostNetwork::of(&serde_json::from_slice(&data).ok()?);

@@ -11,6 +11,7 @@ use url::{Host, Url};
 use crate::audit::Listener;
 use crate::breaker::{Breaker, Pauses};
 use crate::budget::{Budget, RateLimit};
+use crate::calls::{ApiUse, Calls};
 use crate::date::ClockOffset;
 use crate::error::{Error, Result};
 use crate::retry::{Backoff, Policy};
@@ -127,6 +128,7 @@ pub(crate) struct Project {
     pub(crate) budgets: Mutex<Budgets>,
     pub(crate) breaker: Mutex<Breaker>,
     pub(crate) clock: ClockOffset,
+    pub(crate) calls: Calls,
 }
 
 /// The API counts requests for actions in a separate bucket.
@@ -167,6 +169,7 @@ impl Client {
             budgets: Mutex::default(),
             breaker: Mutex::default(),
             clock: ClockOffset::default(),
+            calls: Calls::default(),
         };
         Ok(Self {
             http,
@@ -205,6 +208,11 @@ impl Client {
             let buckets = [budgets.others.last(), budgets.actions.last()];
             buckets.into_iter().flatten().min_by_key(|limit| limit.remaining)
         })
+    }
+
+    /// The requests that were sent so far, with the rate budget that is left.
+    pub fn api_use(&self) -> ApiUse {
+        ApiUse { rate: self.rate_limit(), ..self.project.calls.so_far() }
     }
 
     pub(crate) fn budgets<T>(&self, work: impl FnOnce(&mut Budgets) -> T) -> T {

@@ -83,6 +83,7 @@ impl Client {
             self.admitted(request).await;
             let left = self.config.longest_silence.saturating_sub(silent_since.elapsed());
             let sent = self.send_once(request, left).await;
+            self.project.calls.count(&sent);
             if let Some(listener) = &self.listener
                 && let Some(change) = Change::of(&request.line, request.body.as_ref(), &sent)
             {

@@ -29,6 +29,7 @@ mod architecture;
 mod audit;
 mod breaker;
 mod budget;
+mod calls;
 mod client;
 mod creation;
 mod date;
@@ -53,6 +54,7 @@ pub use action::{Action, ActionError, ActionResource, ActionStatus};
 pub use architecture::{Architecture, CpuType};
 pub use audit::{Change, ChangeResult, Listener};
 pub use budget::RateLimit;
+pub use calls::ApiUse;
 pub use client::{Client, Config, DEFAULT_ENDPOINT, ENDPOINT_VARIABLE, TOKEN_VARIABLE};
 pub use error::{ApiError, Code, Error, RequestLine, Result};
 pub use firewall::{

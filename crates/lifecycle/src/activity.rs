@@ -5,35 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::{Clock, Container, Moment};
-
-/// Kinds of activity, which the policy treats differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A request to the Docker API whose answer has not ended.
-    Command,
-    /// A build; it works also while it prints nothing.
-    Build,
-    /// Transfer of images and files: pull, push, load, save, cp.
-    Transfer,
-    /// An upgraded or endless stream: `run -it`, `exec`, `logs -f`.
-    Stream,
-    /// Endless statistics, such as `stats`: their bytes say that a user looks, not that anything
-    /// works.
-    Watch,
-    /// A connection through a published port.
-    Forward,
-}
-
-impl Kind {
-    /// Keeps a machine while it goes on, silent or not.
-    pub const fn is_work(self) -> bool {
-        matches!(self, Kind::Command | Kind::Build | Kind::Transfer)
-    }
-}
+use crate::clock::{Clock, Moment};
+use crate::containers::Container;
+use crate::history::{Bytes, Ended, History};
+use crate::kind::Kind;
 
 /// An activity that goes on now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +23,8 @@ pub struct Live {
     pub since: Moment,
     /// When bytes last passed, or when it began.
     pub last_traffic: Moment,
+    /// The bytes that passed.
+    pub bytes: Bytes,
 }
 
 /// The last activity of one kind.
@@ -97,6 +74,7 @@ struct Inner {
     next: u64,
     live: BTreeMap<u64, Live>,
     last: BTreeMap<Kind, Seen>,
+    past: History,
     containers: Vec<Container>,
     pin: Option<Pin>,
     locked: Option<Moment>,
@@ -138,7 +116,8 @@ impl Activity {
         let id = inner.next;
         inner.next += 1;
         inner.last.insert(kind, Seen { at: now, source: source.clone(), client: client.clone() });
-        inner.live.insert(id, Live { kind, source, client, since: now, last_traffic: now });
+        let bytes = Bytes::default();
+        inner.live.insert(id, Live { kind, source, client, since: now, last_traffic: now, bytes });
         Guard { activity: self.clone(), id: Some(id) }
     }
 
@@ -178,39 +157,43 @@ impl Activity {
         }
     }
 
+    /// What goes on and what went on, by kind, with its bytes.
+    pub fn history(&self) -> History {
+        let inner = self.lock();
+        inner.past.clone().with(inner.live.values().map(|live| (live.kind, live.bytes)))
+    }
+
     // Each critical section leaves the record consistent, so that a panic elsewhere does no harm.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seen(&self, id: u64, end: bool) {
+    fn seen(&self, id: u64, bytes: Bytes, end: bool) {
         let now = self.clock.now();
         let mut inner = self.lock();
-        let Inner { live, last, .. } = &mut *inner;
+        let Inner { live, last, past, .. } = &mut *inner;
         let Some(this) = live.get_mut(&id) else { return };
-        if this.kind == Kind::Watch {
-            if end {
-                live.remove(&id);
-            }
-            return;
-        }
-        this.last_traffic = now;
-        match last.get_mut(&this.kind) {
-            Some(seen) => {
-                seen.at = now;
-                // Mostly the same as last time. This is called for each piece of a transfer.
-                if seen.source != this.source || seen.client != this.client {
-                    seen.source.clone_from(&this.source);
-                    seen.client.clone_from(&this.client);
+        this.bytes.add(bytes);
+        if this.kind != Kind::Watch {
+            this.last_traffic = now;
+            match last.get_mut(&this.kind) {
+                Some(seen) => {
+                    seen.at = now;
+                    // Mostly the same as last time. This is called for each piece of a transfer.
+                    if seen.source != this.source || seen.client != this.client {
+                        seen.source.clone_from(&this.source);
+                        seen.client.clone_from(&this.client);
+                    }
                 }
+                None => drop(last.insert(
+                    this.kind,
+                    Seen { at: now, source: this.source.clone(), client: this.client.clone() },
+                )),
             }
-            None => drop(last.insert(
-                this.kind,
-                Seen { at: now, source: this.source.clone(), client: this.client.clone() },
-            )),
         }
-        if end {
-            live.remove(&id);
+        if end && let Some(ended) = live.remove(&id) {
+            let Live { kind, source, client, since, bytes, .. } = ended;
+            past.ended(kind, Ended { source, client, since, at: now, bytes });
         }
     }
 }
@@ -230,10 +213,24 @@ impl Guard {
         Self { activity: activity.clone(), id: None }
     }
 
-    /// Bytes passed. Cheap enough for each piece: it takes one uncontended lock.
+    /// Something passed. Cheap enough for each piece: it takes one uncontended lock.
     pub fn traffic(&self) {
+        self.passed(Bytes::default());
+    }
+
+    /// Bytes passed to the machine, which counts as [`Guard::traffic`].
+    pub fn sent(&self, bytes: usize) {
+        self.passed(Bytes { sent: bytes as u64, received: 0 });
+    }
+
+    /// Bytes passed from the machine, which counts as [`Guard::traffic`].
+    pub fn received(&self, bytes: usize) {
+        self.passed(Bytes { sent: 0, received: bytes as u64 });
+    }
+
+    fn passed(&self, bytes: Bytes) {
         if let Some(id) = self.id {
-            self.activity.seen(id, false);
+            self.activity.seen(id, bytes, false);
         }
     }
 
@@ -251,7 +248,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            self.activity.seen(id, true);
+            self.activity.seen(id, Bytes::default(), true);
         }
     }
 }

@@ -10,13 +10,17 @@
 mod activity;
 mod clock;
 mod containers;
+mod history;
+mod kind;
 mod policy;
 mod polling;
 mod verdict;
 
-pub use activity::{Activity, Guard, Kind, Live, Pin, Seen, Snapshot};
+pub use activity::{Activity, Guard, Live, Pin, Seen, Snapshot};
 pub use clock::{Clock, FakeClock, Moment, SuspendClock};
 pub use containers::{Container, Containers, Counts};
+pub use history::{Bytes, Ended, History, KindHistory};
+pub use kind::Kind;
 pub use policy::{Billing, Budget, Lock, LockAction, Policy, Tenure};
 pub use polling::Polling;
 pub use verdict::{Cancel, Cause, Ending, Outcome, Reason, ReasonKind, Verdict, decide};

@@ -107,6 +107,9 @@ impl Cloud {
                     .await
                     .map_err(StartError::Machines)?;
                 nspawn.set_engine(options.engine).await.map_err(StartError::Machines)?;
+                if options.emulate_arm64 {
+                    nspawn.emulate_arm64().await.map_err(StartError::Machines)?;
+                }
                 let gateway = nspawn.gateway();
                 listeners = listeners.also_on(gateway.into()).await?;
                 (Arc::new(nspawn), Some(gateway.into()))

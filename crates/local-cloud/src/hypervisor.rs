@@ -30,6 +30,8 @@ pub struct NewServer {
     pub region: String,
     /// Size of its disk in GB.
     pub disk: u64,
+    /// As the API calls it: `x86` or `arm`.
+    pub architecture: String,
 }
 
 /// The rescue system that boots next.

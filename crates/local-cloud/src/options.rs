@@ -36,6 +36,9 @@ pub struct Options {
     pub removed_properties: bool,
     /// What starts sshd on the machines.
     pub sshd: Sshd,
+    /// Machines of arm types run arm64 programs by emulation, and say that they are arm64.
+    /// Otherwise they have the architecture of this host.
+    pub emulate_arm64: bool,
 }
 
 impl Options {
@@ -53,6 +56,7 @@ impl Options {
             limits: Limits::default(),
             removed_properties: false,
             sshd: Sshd::default(),
+            emulate_arm64: false,
         }
     }
 }

@@ -13,6 +13,7 @@ mod fresh_volume;
 mod give_up;
 mod handover;
 mod host_key_rotation;
+mod login_key_rotation;
 mod login_keys;
 mod logins;
 mod new_server;
@@ -40,7 +41,7 @@ use observers::Joining;
 pub use orphans::{Orphan, OrphanKind};
 pub use prerequisites::only_ssh;
 pub use probe::PortCheck;
-pub use project::{ApiAccess, Cloud, CloudOptions, SelfDestruct};
+pub use project::{ApiAccess, Cloud, CloudOptions, NextMachine, SelfDestruct};
 pub use resize::{FileSystem, Resized};
 pub use standing::standing;
 
@@ -62,7 +63,8 @@ impl Provider for Cloud {
         observer: &'a dyn Observer,
     ) -> BoxFuture<'a, Result<Ready, MachineError>> {
         Box::pin(async {
-            match Box::pin(self.reconcile(Purpose::Serve, observer)).await? {
+            let cloud = self.changed();
+            match Box::pin(cloud.reconcile(Purpose::Serve, observer)).await? {
                 Some(ready) => Ok(ready),
                 None => Err(MachineError::TimedOut {
                     waited: Duration::ZERO,
@@ -74,7 +76,8 @@ impl Provider for Cloud {
 
     fn join(&self, limit: Duration) -> BoxFuture<'_, Result<Joined, MachineError>> {
         Box::pin(async move {
-            Ok(match Box::pin(self.reconcile(Purpose::Join { limit }, &Joining)).await? {
+            let cloud = self.changed();
+            Ok(match Box::pin(cloud.reconcile(Purpose::Join { limit }, &Joining)).await? {
                 Some(ready) => Joined::Ready(Box::new(ready)),
                 None => Joined::Absent,
             })
@@ -90,6 +93,10 @@ impl Provider for Cloud {
 
     fn clock_offset(&self) -> Option<i64> {
         self.client.clock_offset()
+    }
+
+    fn api_use(&self) -> Option<hetzner::ApiUse> {
+        Some(self.client.api_use())
     }
 
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>> {

@@ -41,12 +41,12 @@ pub use bootstrap::{
 };
 pub use causes::with_causes;
 pub use cloud::{
-    Access, ApiAccess, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, PortCheck, Resized,
-    SelfDestruct, only_ssh, standing,
+    Access, ApiAccess, Cloud, CloudOptions, FileSystem, NextMachine, Orphan, OrphanKind, PortCheck,
+    Resized, SelfDestruct, only_ssh, standing,
 };
 pub use code::cloud_code;
 pub use error::{AfterCallOff, MachineError};
-pub use hetzner::{Change, ChangeResult};
+pub use hetzner::{ApiUse, Change, ChangeResult};
 pub use host::Host;
 pub use host_key::{HostKey, generate_key};
 pub use identity::{

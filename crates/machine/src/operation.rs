@@ -119,6 +119,8 @@ pub enum AgentTask {
     ReplaceHostKey,
     /// Add another computer's login key.
     AddLoginKey,
+    /// Remove a former login key of this computer.
+    RemoveLoginKey,
 }
 
 impl fmt::Display for AgentTask {
@@ -132,6 +134,7 @@ impl fmt::Display for AgentTask {
             AgentTask::MakeHostKey => "make a host key",
             AgentTask::ReplaceHostKey => "replace its host key",
             AgentTask::AddLoginKey => "add a login key",
+            AgentTask::RemoveLoginKey => "remove a login key",
         })
     }
 }

@@ -100,6 +100,10 @@ pub trait Provider: Send + Sync + 'static {
     fn clock_offset(&self) -> Option<i64> {
         None
     }
+    /// The requests to the cloud so far, with the rate budget that is left. `None` without a cloud.
+    fn api_use(&self) -> Option<hetzner::ApiUse> {
+        None
+    }
     /// Work that follows once the machine is in use. No client waits for it.
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>>;
     /// Work that continues while the machine is used from here, such as admitting the owner's other

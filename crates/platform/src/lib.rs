@@ -4,7 +4,13 @@
 //! do not change. The crate knows nothing of machines, tunnels or Docker.
 
 pub mod clock;
+#[cfg(feature = "session")]
+pub mod desktop;
 pub mod detach;
+#[cfg(feature = "file-watch")]
+pub mod file_watch;
+#[cfg(feature = "keyring")]
+pub mod keyring;
 #[cfg(all(unix, feature = "local-socket"))]
 pub mod local_socket;
 pub mod memory;

@@ -120,6 +120,7 @@ impl Use {
     pub(crate) fn passed_in(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
         self.counters.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.guard.sent(bytes);
         self.used();
     }
 
@@ -127,6 +128,7 @@ impl Use {
     pub(crate) fn passed_out(&self, bytes: usize) {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
         self.counters.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.guard.received(bytes);
         self.used();
     }
 
@@ -136,7 +138,6 @@ impl Use {
     }
 
     fn used(&self) {
-        self.guard.traffic();
         // The next connection may begin before this one ends.
         if self.bytes_in.load(Ordering::Relaxed) + self.bytes_out.load(Ordering::Relaxed) >= BIG {
             self.counters.expects_bulk.store(true, Ordering::Relaxed);

@@ -22,6 +22,7 @@ use crate::openings::Openings;
 use crate::options::Options;
 use crate::own_address::OwnAddress;
 use crate::publication::{Container, Here, publications};
+use crate::rules::Rules;
 use crate::status;
 use crate::swarm::as_container;
 use crate::table::Ticket;
@@ -148,6 +149,13 @@ impl Ports {
         {
             tracing::debug!(%id, %error, "the state of an ending container is not known yet");
         }
+    }
+
+    /// Other rules hold from now on: ports that they no longer admit close, others open.
+    pub fn set_rules(&self, rules: Rules) {
+        let mut state = self.state();
+        let actions = state.table.set_rules(rules);
+        state.carry_out(self.environment(), actions);
     }
 
     /// The open ports, and those that should be open and are not, in order of the local address.

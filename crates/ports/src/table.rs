@@ -5,6 +5,7 @@
 //! observations arrive. It knows neither sockets nor Docker: an observation carries the ticket that
 //! was drawn before the engine was queried.
 
+mod admission;
 mod owners;
 #[cfg(test)]
 mod tests;
@@ -197,11 +198,6 @@ impl Table {
     /// Whether a manual forward has this address, so that a published port may not.
     pub(crate) fn is_claimed(&self, address: Address) -> bool {
         self.manual.keys().any(|claimed| claimed.overlaps(address))
-    }
-
-    /// Whether published ports of a container appear here.
-    pub(crate) fn admits(&self, name: &str, wanted: Address) -> bool {
-        self.rules.admit(name, wanted.protocol, wanted.at.port())
     }
 
     /// Whether the listener is open.

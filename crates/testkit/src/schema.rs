@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::command::Ran;
 
 /// Commands whose `--json` has a schema of the same name.
-const COMMANDS: [&str; 5] = ["status", "why", "cost", "audit", "ports"];
+const COMMANDS: [&str; 7] = ["status", "why", "cost", "audit", "ports", "explain", "doctor"];
 /// Commands with commands of their own.
 const GROUPS: [&str; 6] = ["server", "volume", "image", "service", "config", "context"];
 
@@ -40,6 +40,10 @@ pub fn assert_output_follows(arguments: &[&str], ran: &Ran) {
         let error = ran.stderr.lines().rfind(|line| line.starts_with('{'));
         let error = error.and_then(|line| serde_json::from_str::<Value>(line).ok());
         error.iter().for_each(|error| assert_follows("error", error));
+        // It prints its findings, whatever they are.
+        if *command == "doctor" && !ran.stdout.is_empty() {
+            assert_follows("doctor", &ran.json());
+        }
     } else if *command == "audit" {
         let lines = ran.stdout.lines();
         lines.for_each(|line| assert_follows("audit", &serde_json::from_str(line).unwrap()));

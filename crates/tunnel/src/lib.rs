@@ -48,4 +48,5 @@ pub use process::{Process, ProcessEnd};
 pub use request::{current_request, for_request};
 pub use start::installed_agent;
 pub use stream::{Class, Connector, Destination, OpenError, Stream};
+pub use tracked::StreamCounts;
 pub use tunnel::{AgentState, Statistics, Tunnel};

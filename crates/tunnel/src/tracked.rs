@@ -19,6 +19,32 @@ pub(crate) struct Counts {
     pub(crate) open: AtomicU64,
 }
 
+/// The counts of a tunnel, which stay after its end. Does not keep the tunnel.
+#[derive(Debug, Clone)]
+pub struct StreamCounts(pub(crate) Arc<Counts>);
+
+impl StreamCounts {
+    /// Bytes written to streams.
+    pub fn up(&self) -> u64 {
+        self.0.up.load(Ordering::Relaxed)
+    }
+
+    /// Bytes read from streams.
+    pub fn down(&self) -> u64 {
+        self.0.down.load(Ordering::Relaxed)
+    }
+
+    /// Streams that are open now.
+    pub fn open(&self) -> u64 {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether both are of the same tunnel.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 pub(crate) struct Tracked<T> {
     inner: T,
     closed: Closed,

@@ -25,6 +25,7 @@ use crate::process::{self, Process};
 use crate::route::{Route, Routes, no_datagrams};
 use crate::start::{self, StartError};
 use crate::stream::{Class, Connector, Destination, OpenError, Stream};
+use crate::tracked::StreamCounts;
 use crate::watchdog::{self, PingError, RoundTrip};
 
 /// Concurrent commands beside the agent: OpenSSH allows 10 sessions (`MaxSessions`).
@@ -203,6 +204,11 @@ impl Tunnel {
             open: counts.open.load(Ordering::Relaxed),
             round_trip: self.0.routes.round_trip.last(),
         }
+    }
+
+    /// The counts of its streams, for as long as the caller wants.
+    pub fn counts(&self) -> StreamCounts {
+        StreamCounts(self.0.routes.channels.counts.clone())
     }
 
     /// Ends everything: streams fail, connections are closed, and no task is left when it returns.

@@ -6,7 +6,6 @@
 mod rig;
 
 use std::io::ErrorKind;
-use std::path::Path;
 use std::time::Duration;
 
 use dockbridge_tunnel::{Class, Destination, OpenError, Stream, Tunnel};
@@ -54,12 +53,7 @@ struct Stopped(Pid);
 
 impl Stopped {
     fn agent_of(sshd: &Sshd) -> Self {
-        let is_agent = |pid: &i32| {
-            let program = std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe"))
-                .unwrap_or_default();
-            program.to_string_lossy().contains("/remote/agent-")
-        };
-        let agents: Vec<i32> = sshd.processes().into_iter().filter(is_agent).collect();
+        let agents = sshd.agents();
         assert_eq!(agents.len(), 1, "{agents:?}");
         let agent = Pid::from_raw(agents[0]).unwrap();
         kill_process(agent, Signal::STOP).unwrap();

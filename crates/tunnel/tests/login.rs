@@ -68,7 +68,7 @@ async fn without_a_known_key_only_the_first_one_is_trusted() {
 fn agent_of_this_host() -> Vec<u8> {
     let agent =
         std::fs::read_dir(rig::agent_directory()).unwrap().flatten().map(|entry| entry.path());
-    let of_this_host = format!("dockbridge-agent-{}", std::env::consts::ARCH);
+    let of_this_host = format!("dockbridge-agent-{}", rig::arch());
     let is_agent = |path: &std::path::PathBuf| {
         path.ends_with(&of_this_host) || path.ends_with("dockbridge-agent")
     };
@@ -83,7 +83,7 @@ async fn an_embedded_agent_is_unpacked_and_uploaded() {
     let embedded =
         |arch, compressed| Agents::Embedded(vec![EmbeddedAgent { arch, compressed }].leak());
     let mut options = sshd.options_with_agent();
-    options.agent.as_mut().unwrap().binaries = embedded(std::env::consts::ARCH, &*compressed);
+    options.agent.as_mut().unwrap().binaries = embedded(rig::arch(), &*compressed);
     let tunnel = connect(options.clone()).await;
     assert_eq!(tunnel.agent(), AgentState::Running { resident: false });
     let sent = sshd.path("remote").join(dockbridge_tunnel::installed_agent(&binary));

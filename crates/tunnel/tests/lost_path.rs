@@ -82,15 +82,8 @@ async fn the_watchdog_detects_a_hanging_agent_and_a_dead_one_is_noticed_at_once(
     let Some(sshd) = Sshd::start().await else { return };
     for (signal, is_silent) in [(Signal::STOP, true), (Signal::KILL, false)] {
         let tunnel = connect(sshd.options_with_agent()).await;
-        let agents = soon(
-            "exec",
-            tunnel.exec(&format!("pgrep -f '^{}/agent-'", sshd.path("remote").display()), b""),
-        )
-        .await
-        .unwrap();
-        let agents = String::from_utf8(agents.stdout).unwrap();
-        for pid in agents.split_whitespace() {
-            let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+        for agent in sshd.agents() {
+            let pid = rustix::process::Pid::from_raw(agent).unwrap();
             rustix::process::kill_process(pid, signal).unwrap();
         }
         let reason = soon("dead", tunnel.dead()).await;
@@ -164,7 +157,7 @@ async fn without_an_agent_streams_are_plain_and_calls_return_the_reason() {
     let mut broken = b"\x7fELF\x02\x01\x01".to_vec();
     broken.resize(18, 0);
     let (right, other): ([u8; 2], [u8; 2]) =
-        if cfg!(target_arch = "x86_64") { ([62, 0], [183, 0]) } else { ([183, 0], [62, 0]) };
+        if rig::arch() == "x86_64" { ([62, 0], [183, 0]) } else { ([183, 0], [62, 0]) };
     for machine in [right, other] {
         std::fs::write(
             elsewhere.path().join("dockbridge-agent"),

@@ -36,6 +36,11 @@ impl Accounts {
         }
     }
 
+    /// The budget that holds from now on.
+    pub(crate) fn set_limit(&mut self, limit: Option<u64>) {
+        self.limit = limit;
+    }
+
     pub(crate) fn machine_exists(&mut self, machine: &Summary, now: Timestamp) {
         let lease = self.lease;
         self.change(|ledger| ledger.machine_exists(machine, lease, now.as_second()));

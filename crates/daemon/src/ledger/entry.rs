@@ -17,7 +17,7 @@ pub(super) struct Server {
     name: String,
     server_type: String,
     location: String,
-    created: i64,
+    pub(super) created: i64,
     /// When it was last known to exist.
     pub(super) seen: i64,
     /// Later than `seen` where it is an estimate.

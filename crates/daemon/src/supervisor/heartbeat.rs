@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use agent_proto::{Call, Heartbeat, MachineReport, Reply};
+use api::CheckKind;
 use lifecycle::Moment;
 use machine::{Lease, Ready, with_causes};
 use tokio::time::timeout;
-use tunnel::AgentState;
+use tunnel::{AgentState, CallError, ConnectError};
 
 use super::Supervisor;
 use crate::containers;
@@ -54,8 +55,8 @@ impl Supervisor {
     fn alive(&self, idle: Duration) -> Heartbeat {
         let pinned_until = self.parts.activity.snapshot().pin.and_then(|pin| pin.until);
         let left = pinned_until.map_or(Duration::ZERO, |until| until.since(self.now()));
-        let lease = &self.settings.lease;
-        Lease { length: lease.length.max(left), ..lease.clone() }.heartbeat(idle)
+        let lease = self.settings.lease();
+        Lease { length: lease.length.max(left), ..lease }.heartbeat(idle)
     }
 
     /// Sends a heartbeat, and takes the machine's report and its running containers.
@@ -63,15 +64,21 @@ impl Supervisor {
         let (at, idle) = (self.now(), self.idle());
         if ready.summary.id.is_some()
             && !matches!(ready.tunnel.agent(), AgentState::Running { resident: true })
-            && self.renew_without_agent(ready).await
         {
-            self.recovery.received_heartbeat(at, self.settings.lease.length);
+            let renewed = self.renew_without_agent(ready).await;
+            if self.checked(CheckKind::Lease, at, renewed).is_some() {
+                self.recovery.received_heartbeat(at, self.settings.lease.length);
+            }
         }
         let alive = self.alive(idle);
         let length = Duration::from_secs(alive.lease_seconds.into());
-        if let Some(report) = self.call(ready, Call::Heartbeat(alive)).await {
+        if let Some(answer) = self.call(ready, Call::Heartbeat(alive)).await
+            && let Some(report) = self.checked(CheckKind::Heartbeat, at, answer)
+        {
             self.recovery.received_heartbeat(at, length);
-            self.state.send_modify(|state| state.report = Some(report));
+            self.state.send_modify(|state| {
+                (state.report, state.reported) = (Some(report), Some(at));
+            });
         }
         self.observe_conditions();
         if ready.summary.id.is_some()
@@ -82,6 +89,29 @@ impl Supervisor {
         Reported { at, idle }
     }
 
+    /// Records the result of a check that began at `begun`, and logs an error.
+    fn checked<T>(
+        &self,
+        check: CheckKind,
+        begun: Moment,
+        result: Result<T, CheckError>,
+    ) -> Option<T> {
+        let now = self.now();
+        match result {
+            Ok(value) => {
+                let took = Some(now.since(begun));
+                self.state.send_modify(|state| state.checks.passed(check, took, now));
+                Some(value)
+            }
+            Err(error) => {
+                let error = with_causes(&error);
+                tracing::warn!("{error}");
+                self.state.send_modify(|state| state.checks.failed(check, &error, now));
+                None
+            }
+        }
+    }
+
     /// Whether the machine answered lately. After this computer slept it may be gone.
     pub(super) fn is_present(&self) -> bool {
         let silence = self.recovery.silence(self.now());
@@ -89,49 +119,55 @@ impl Supervisor {
     }
 
     /// Writes the lease where the machine's dead man's switch reads it.
-    async fn renew_without_agent(&self, ready: &Ready) -> bool {
+    async fn renew_without_agent(&self, ready: &Ready) -> Result<(), CheckError> {
         let renewal = self.settings.lease.renewal();
         match timeout(LONGEST_CALL, ready.tunnel.exec(&renewal, b"")).await {
-            Ok(Ok(output)) if output.success() => return true,
+            Ok(Ok(output)) if output.success() => Ok(()),
             Ok(Ok(output)) => {
-                let stderr = String::from_utf8_lossy(&output.stderr);
-                tracing::warn!(%stderr, "the lease could not be written");
+                let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                Err(CheckError::LeaseRefused { stderr })
             }
-            Ok(Err(error)) => {
-                tracing::warn!(error = %with_causes(&error), "the lease could not be written");
-            }
-            Err(_) => {
-                tracing::warn!("the lease could not be written within {} s", LONGEST_CALL.as_secs())
-            }
+            Ok(Err(error)) => Err(CheckError::LeaseNotWritten(error)),
+            Err(_) => Err(CheckError::LeaseTimedOut),
         }
-        false
     }
 
     /// Other clients that work on the machine, human-readable.
     pub(super) async fn others(&self, ready: &Ready) -> Option<String> {
         // A heartbeat rather than a plain report: the answer leaves out its sender.
-        let report = self.call(ready, Call::Heartbeat(self.alive(self.idle()))).await?;
+        let begun = self.now();
+        let answer = self.call(ready, Call::Heartbeat(self.alive(self.idle()))).await?;
+        let report = self.checked(CheckKind::Heartbeat, begun, answer)?;
         (!report.others.is_empty()).then(|| report.others.join(", "))
     }
 
-    async fn call(&self, ready: &Ready, call: Call) -> Option<MachineReport> {
+    /// `None` without an agent that outlives its clients.
+    async fn call(&self, ready: &Ready, call: Call) -> Option<Result<MachineReport, CheckError>> {
         let AgentState::Running { resident: true } = ready.tunnel.agent() else { return None };
-        match timeout(LONGEST_CALL, ready.tunnel.call(call)).await {
-            Ok(Ok(Reply::Report(report))) => Some(report),
-            Ok(Ok(_)) => {
-                tracing::warn!("the agent sent another answer than a report");
-                None
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the agent does not answer");
-                None
-            }
-            Err(_) => {
-                tracing::warn!("the agent does not answer within {} s", LONGEST_CALL.as_secs());
-                None
-            }
-        }
+        Some(match timeout(LONGEST_CALL, ready.tunnel.call(call)).await {
+            Ok(Ok(Reply::Report(report))) => Ok(report),
+            Ok(Ok(_)) => Err(CheckError::OtherAnswer),
+            Ok(Err(error)) => Err(CheckError::Unanswered(error)),
+            Err(_) => Err(CheckError::TimedOut),
+        })
     }
+}
+
+/// Why a heartbeat failed.
+#[derive(Debug, thiserror::Error)]
+enum CheckError {
+    #[error("the agent does not answer")]
+    Unanswered(#[source] CallError),
+    #[error("the agent does not answer within {} s", LONGEST_CALL.as_secs())]
+    TimedOut,
+    #[error("the agent sent another answer than a report")]
+    OtherAnswer,
+    #[error("the lease could not be written: {stderr}")]
+    LeaseRefused { stderr: String },
+    #[error("the lease could not be written")]
+    LeaseNotWritten(#[source] ConnectError),
+    #[error("the lease could not be written within {} s", LONGEST_CALL.as_secs())]
+    LeaseTimedOut,
 }
 
 #[cfg(test)]

@@ -65,12 +65,19 @@ impl Supervisor {
         let mut bookings = interval_at(Instant::now() + BOOK_EVERY, BOOK_EVERY);
         verdicts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut changed = self.settings.in_force.clone();
+        changed.mark_unchanged();
         let mut priced = pin!(self.priced(&kept.ready));
         loop {
             tokio::select! {
                 summary = &mut priced => {
                     self.learn(&mut kept, summary);
                     priced.set(self.priced(&kept.ready));
+                }
+                Ok(()) = changed.changed() => {
+                    // The machine learns the limit of idleness, and the warnings are looked at.
+                    self.book(&kept.ready);
+                    heartbeats.reset_immediately();
                 }
                 _ = bookings.tick() => if self.is_present() { self.book(&kept.ready) },
                 reason = kept.ready.tunnel.dead() => {
@@ -100,7 +107,7 @@ impl Supervisor {
                 }
                 _ = heartbeats.tick() => kept.reported = self.heartbeat(&kept.ready).await,
                 _ = verdicts.tick() => {
-                    let limit = self.settings.lease.idle_limit;
+                    let limit = self.settings.lease().idle_limit;
                     if kept.reported.misleads(self.now(), self.idle(), limit, VERDICT_EVERY) {
                         heartbeats.reset();
                         kept.reported = self.heartbeat(&kept.ready).await;
@@ -118,7 +125,7 @@ impl Supervisor {
         let now = self.now();
         let tenure = self.state.borrow().tenure(now);
         let snapshot = self.parts.activity.snapshot();
-        let verdict = decide(&snapshot, &self.settings.policy, &tenure, now);
+        let verdict = decide(&snapshot, &self.settings.policy(), &tenure, now);
         let is_paid_for = kept.ready.summary.id.is_some();
         if verdict.outcome != Outcome::Destroy || now < kept.not_before || !is_paid_for {
             return None;
@@ -171,6 +178,7 @@ impl Supervisor {
     /// Enters the machine in the ledger and in what the next daemon needs to know.
     fn book(&mut self, ready: &Ready) {
         let now = Timestamp::now();
+        self.records.accounts.set_limit(self.settings.budget());
         self.records.accounts.machine_exists(&ready.summary, now);
         if ready.summary.id.is_some() {
             let last = LastKnown { machine: ready.summary.clone(), seen: now.as_second() };

@@ -3,8 +3,8 @@
 
 use tokio::sync::watch;
 
-/// Asks the supervisor.
-#[derive(Debug)]
+/// Asks the supervisor. Clones ask each for itself.
+#[derive(Debug, Clone)]
 pub(crate) struct Probe {
     asked: watch::Sender<u64>,
     answered: watch::Receiver<u64>,

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use api::CheckKind;
 use jiff::Timestamp;
 use lifecycle::Moment;
 use machine::{
@@ -70,8 +71,13 @@ impl Supervisor {
                     Some(trouble)
                 }
             };
-            let again = self.now().plus(pause);
-            self.state.send_modify(|state| state.still_lost(trouble, Some(again)));
+            let now = self.now();
+            self.state.send_modify(|state| {
+                if let Some(trouble) = &trouble {
+                    state.checks.failed(CheckKind::Connect, trouble, now);
+                }
+                state.still_lost(trouble, Some(now.plus(pause)));
+            });
         }
     }
 

@@ -73,6 +73,7 @@ impl Supervisor {
         self.recovery.attempts();
         // A request for a machine revokes an earlier order to destroy it.
         self.records.last.revoke_destroy();
+        self.records.accounts.set_limit(self.settings.budget());
         // One that exists already is paid for; the policy decides when it ends.
         if !self.recovery.is_expected()
             && let Some(message) = self.records.accounts.refusal(Timestamp::now())

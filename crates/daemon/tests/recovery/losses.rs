@@ -117,8 +117,26 @@ async fn survives(loss: Loss, with_agent: bool) {
         .unwrap();
     assert_eq!(more.into_data().unwrap(), "{}\n");
     let (status, _) = stage.until("it is up", |status| status.state == api::MachineState::Up).await;
+    assert_remembered(&status);
     assert_eq!((status.reason, status.next_attempt_seconds), (None, None));
     stage.close().await;
+}
+
+/// The status has the loss, the checks before and after it, and what used the machine.
+fn assert_remembered(status: &api::Status) {
+    let end = status.reconnects.recent[0].end;
+    assert!(status.reconnects.total >= 1, "{:?}", status.reconnects);
+    assert_eq!(end, Some(api::LossEnd::Reconnected), "{:?}", status.reconnects);
+    let is_there = |check, failed| {
+        let mut checks = status.checks.iter();
+        checks.any(|run| run.check == check && run.error.is_some() == failed)
+    };
+    for (check, failed) in [(api::CheckKind::Path, true), (api::CheckKind::Connect, false)] {
+        assert!(is_there(check, failed), "{check}: {:?}", status.checks);
+    }
+    let used = |kind| status.activity.iter().find(|activity| activity.kind == kind);
+    let commands = used(api::ActivityKind::Command).expect("commands have run");
+    assert!(commands.bytes_received > 0 && !commands.recent.is_empty(), "{commands:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

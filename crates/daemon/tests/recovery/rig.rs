@@ -61,11 +61,14 @@ impl Stage {
             heartbeat: Duration::from_secs(1),
             socket: directory.path().join("docker.sock"),
             proxy_port: None,
+            metrics: None,
             local_paths: dockbridge_daemon::LocalPaths::default(),
             state: directory.path().join("state"),
             ports: None,
             hints: dockbridge_daemon::HintTexts { error: |_| None, warning: |_| Vec::new() },
             service: dockbridge_daemon::Service::default(),
+            desktop: None,
+            rereading: None,
         };
         let ending = CancellationToken::new();
         let daemon = Daemon::bind(options).await.unwrap();

@@ -26,18 +26,22 @@ pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     for entry in &entries {
         match arguments.json {
             true => say_json_line(&AuditDocument::of(entry))?,
-            false => say(&line(entry)),
+            false => say(&format!("{} UTC  {}", at(entry), line(entry))),
         }
     }
     Ok(())
 }
 
-fn line(entry: &AuditEntry) -> String {
-    let at = entry.at.strftime("%Y-%m-%d %H:%M:%S");
+fn at(entry: &AuditEntry) -> String {
+    entry.at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A call for a user, without its time.
+pub fn line(entry: &AuditEntry) -> String {
     let id = entry.id.map(|id| format!(" ({id})")).unwrap_or_default();
     let message = entry.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
     format!(
-        "{at} UTC  {} {}{id}  {}{message}  by {}: {}",
+        "{} {}{id}  {}{message}  by {}: {}",
         entry.method,
         entry.path,
         entry.result,

@@ -1,106 +1,135 @@
-//! `dockbridge config`: the settings, and whether they are valid.
+//! `dockbridge config`: the settings, where they come from, and changes of the file.
+
+pub mod change;
+mod edit;
+pub mod effect;
+pub mod shown;
 
 use api::Code;
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved, unusable};
-use crate::settings::{Key, SETTINGS, Setting, Severity};
+use crate::settings::{Key, Severity, key_named};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Print all settings with their values, as YAML; secrets are left out
-    Show,
+    Show {
+        /// Add where each value comes from: default, line of the file, environment variable
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Print the value of one setting
+    Get {
+        /// Such as activity.idle_timeout
+        #[arg(value_name = "SETTING")]
+        key: String,
+    },
+    /// Write a setting into the file, for this profile; comments and order stay
+    Set {
+        /// Such as activity.idle_timeout
+        #[arg(value_name = "SETTING")]
+        key: String,
+        /// Such as 10m; commas separate the items of a list
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Remove a setting from the file, for this profile
+    Unset {
+        /// Such as activity.idle_timeout
+        #[arg(value_name = "SETTING")]
+        key: String,
+    },
+    /// Edit the file with $VISUAL or $EDITOR; a text with invalid settings does not replace it
+    Edit,
     /// Check the file and the environment
     Validate,
     /// Print where the settings file is
     Path,
 }
 
-pub fn run(command: Command, global: &GlobalArgs) -> Outcome {
-    if let Command::Path = command {
-        let path = match &global.config {
-            Some(path) => path.clone(),
-            None => crate::paths::Paths::find()
-                .map_err(|error| {
-                    crate::failure::Failure::of_code(Code::HomeUnknown, error.to_string())
-                })?
-                .settings(),
-        };
-        say(&path.display().to_string());
-        return Ok(());
+pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
+    match command {
+        Command::Show { origin } => show(global, origin),
+        Command::Get { key } => get(global, named(&key)?),
+        Command::Set { key, value } => change::set(global, named(&key)?, &value).await,
+        Command::Unset { key } => change::unset(global, named(&key)?).await,
+        Command::Edit => edit::run(global).await,
+        Command::Validate => validate(global),
+        Command::Path => path(global),
     }
+}
+
+/// The setting that the user named.
+fn named(given: &str) -> Outcome<Key> {
+    key_named(given).map_err(|unknown| {
+        let failure = Failure::bare(Code::SettingsInvalid, unknown.to_string());
+        // A key of the file that is no name of a setting.
+        let of_profile = given.strip_prefix("profiles.").and_then(|rest| rest.split_once('.'));
+        match of_profile {
+            Some((profile, key)) => {
+                failure.hint(format!("write `--profile {profile}` and `{key}` in place of it"))
+            }
+            None => failure.hint("`dockbridge config show` prints all settings with their values"),
+        }
+    })
+}
+
+fn path(global: &GlobalArgs) -> Outcome {
+    let path = match &global.config {
+        Some(path) => path.clone(),
+        None => crate::paths::Paths::find()
+            .map_err(|error| Failure::of_code(Code::HomeUnknown, error.to_string()))?
+            .settings(),
+    };
+    say(&path.display().to_string());
+    Ok(())
+}
+
+fn show(global: &GlobalArgs, origin: bool) -> Outcome {
+    let (resolved, refused) = read(global)?;
+    let text = match origin {
+        true => shown::with_origins(&resolved, global),
+        false => shown::all(&resolved),
+    };
+    say(text.trim_end());
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(unusable(&refused)),
+    }
+}
+
+fn validate(global: &GlobalArgs) -> Outcome {
+    let (resolved, refused) = read(global)?;
+    if !refused.is_empty() {
+        return Err(unusable(&refused));
+    }
+    let state = match resolved.settings_file.exists() {
+        true => "is valid",
+        false => "does not exist: dockbridge uses its defaults",
+    };
+    say(&format!("{} {state}.", resolved.settings_file.display()));
+    Ok(())
+}
+
+/// The settings and what is refused of them. Prints what is only probably wrong.
+fn read(global: &GlobalArgs) -> Outcome<(Resolved, Vec<crate::settings::Problem>)> {
     let (resolved, problems) = Resolved::read(global)?;
     let (refused, warned): (Vec<_>, Vec<_>) =
         problems.into_iter().partition(|problem| problem.severity == Severity::Refused);
     warned.iter().for_each(|problem| complain(&format!("Warning: {problem}")));
-    if let Command::Show = command {
-        say(show(&resolved).trim_end());
-    }
-    if !refused.is_empty() {
-        return Err(unusable(&refused));
-    }
-    if let Command::Validate = command {
-        let state = match resolved.settings_file.exists() {
-            true => "is valid",
-            false => "does not exist: dockbridge uses its defaults",
-        };
-        say(&format!("{} {state}.", resolved.settings_file.display()));
+    Ok((resolved, refused))
+}
+
+/// Prints a value alone, for scripts; of a setting without a value, a note for the user.
+fn get(global: &GlobalArgs, key: Key) -> Outcome {
+    let resolved = Resolved::load_valid(global)?;
+    match shown::value(&resolved, key) {
+        shown::Shown::Set(value) => say(&shown::without_quotes(&value)),
+        shown::Shown::NotSet(why) => {
+            complain(&format!("Note: `{}.{}` is {why}.", key.0, key.1));
+        }
     }
     Ok(())
-}
-
-/// All settings as YAML. Those that are not set stand in comments.
-fn show(resolved: &Resolved) -> String {
-    let mut yaml = String::new();
-    let mut last = "";
-    for Setting { key: (section, key), .. } in SETTINGS {
-        if *section != last {
-            yaml.push_str(&format!("{section}:\n"));
-            last = section;
-        }
-        let shown = in_effect(resolved, (section, key)).unwrap_or_else(|| {
-            let value = resolved.settings.show((section, key));
-            value.map_or(Shown::NotSet("not set"), Shown::Set)
-        });
-        match shown {
-            Shown::Set(value) => yaml.push_str(&format!("  {key}: {value}\n")),
-            Shown::NotSet(why) => yaml.push_str(&format!("  # {key}: {why}\n")),
-        }
-    }
-    yaml
-}
-
-enum Shown {
-    Set(String),
-    NotSet(&'static str),
-}
-
-/// What holds for settings that depend on more than the settings, if this is one.
-fn in_effect(resolved: &Resolved, key: Key) -> Option<Shown> {
-    let settings = &resolved.settings;
-    let value = match key {
-        ("hetzner", "api_token") => {
-            let is_used = settings.hetzner.token_command.is_none();
-            return Some(Shown::NotSet(
-                match (&settings.hetzner.api_token, resolved.kept_token_file()) {
-                    (Some(_), _) => "set, not shown",
-                    (None, Some(_)) if is_used => "saved by init, not shown",
-                    (None, _) => "not set",
-                },
-            ));
-        }
-        ("hetzner", "endpoint") => resolved.endpoint(),
-        ("docker", "socket_path") => resolved.socket.display().to_string(),
-        ("ssh", "private_key_path") => {
-            let own = || resolved.paths.private_key();
-            settings.ssh.private_key_path.clone().unwrap_or_else(own).display().to_string()
-        }
-        ("ssh", "port_check") => match resolved.port_check().hosts {
-            hosts if hosts.is_empty() => "none".to_owned(),
-            hosts => format!("[{}]", hosts.join(", ")),
-        },
-        _ => return None,
-    };
-    Some(Shown::Set(value))
 }

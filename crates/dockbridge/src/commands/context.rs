@@ -5,6 +5,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde::Deserialize;
+
 use crate::output::say;
 use crate::resolved::Resolved;
 
@@ -22,14 +24,57 @@ enum Found {
     },
 }
 
-/// Creates the context. It is a convenience: without a docker client, or with a name that is
-/// taken, this prints a note and is no failure.
-pub fn make(resolved: &Resolved, chosen: Option<&str>) {
-    let name = match (chosen, resolved.profile.to_string()) {
-        (Some(name), _) => name.to_owned(),
-        (None, profile) if profile == "default" => "dockbridge".to_owned(),
-        (None, profile) => format!("dockbridge-{profile}"),
-    };
+/// A docker context.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Context {
+    pub name: String,
+    pub description: String,
+    /// The address of its engine.
+    pub docker_endpoint: String,
+    /// It is the one that `docker context use` chose.
+    pub current: bool,
+}
+
+/// All contexts of this user, whatever the environment overrides.
+pub fn all() -> Vec<Context> {
+    let output = Command::new("docker")
+        .args(["context", "ls", "--format", "{{json .}}"])
+        .env_remove("DOCKER_HOST")
+        .env_remove("DOCKER_CONTEXT")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let output = output.map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&output);
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The name of a profile's context, if the user chose no other.
+pub fn default_name(profile: &str) -> String {
+    match profile {
+        "default" => "dockbridge".to_owned(),
+        profile => format!("dockbridge-{profile}"),
+    }
+}
+
+/// Creates the context, or corrects the address of one that this home created. Never changes
+/// another one. Returns whether the context points to the profile's socket then.
+pub fn repair(resolved: &Resolved, name: &str) -> bool {
+    let host = format!("unix://{}", resolved.socket.display());
+    let mark = mark(&resolved.paths.owner());
+    match inspect(name, &host, &mark) {
+        Found::Here => true,
+        Found::Nothing => docker(&["create", name], &host, &mark),
+        Found::Own => docker(&["update", name], &host, &mark),
+        Found::Foreign { .. } => false,
+    }
+}
+
+/// Creates the context and returns its name. It is a convenience: without a docker client, or with
+/// a name that is taken, this prints a note, returns nothing and is no failure.
+pub fn make(resolved: &Resolved, chosen: Option<&str>) -> Option<String> {
+    let name = chosen.map_or_else(|| default_name(&resolved.profile.to_string()), str::to_owned);
     let host = format!("unix://{}", resolved.socket.display());
     let mark = mark(&resolved.paths.owner());
     let made = match inspect(&name, &host, &mark) {
@@ -52,6 +97,7 @@ pub fn make(resolved: &Resolved, chosen: Option<&str>) {
     } else {
         say(&format!("To use it: export DOCKER_HOST={host}"));
     }
+    made.then_some(name)
 }
 
 /// Removes the contexts that this home created, and returns their names.
@@ -79,7 +125,7 @@ fn own_name(line: &str, mark: &str) -> Option<String> {
 }
 
 /// Description by which a home recognizes its own contexts.
-fn mark(owner: &Path) -> String {
+pub fn mark(owner: &Path) -> String {
     format!("dockbridge of {}", owner.parent().unwrap_or(owner).display())
 }
 

@@ -10,6 +10,7 @@ use api::Code;
 use image::Snapshot;
 use jiff::Timestamp;
 
+use crate::examples;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::json::say_json;
 use crate::output::{complain, say};
@@ -21,9 +22,10 @@ use project::{Opened, Project};
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Build an image into a snapshot, unless an equal one exists
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::of(examples::BUILD))]
     Build(Box<build::Command>),
     /// List the snapshots that dockbridge built, with their cost
+    #[command(alias = "ls")]
     List {
         #[command(flatten)]
         project: Project,
@@ -32,6 +34,7 @@ pub enum Command {
         json: bool,
     },
     /// Delete a snapshot that dockbridge built
+    #[command(alias = "rm")]
     Delete {
         /// Id of the snapshot, or its name if no other has the same
         image: String,

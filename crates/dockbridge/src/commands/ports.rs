@@ -15,11 +15,24 @@ pub struct Args {
     command: Option<Command>,
     /// Print JSON
     #[arg(long)]
-    pub json: bool,
+    json: bool,
+}
+
+impl Args {
+    pub fn wants_json(&self) -> bool {
+        matches!(self.command, Some(Command::List { json: true })) || self.json
+    }
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Show them, as without a subcommand
+    #[command(alias = "ls", hide = true)]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Forward a port of this computer to a container's port, published or not
     Add {
         /// Such as 8080:web:80, 127.0.0.2:8080:web:80 or 5353:dns:53/udp
@@ -27,6 +40,7 @@ enum Command {
         forward: ByHand,
     },
     /// Remove a forward that `add` created
+    #[command(alias = "rm")]
     Remove {
         /// Where it listens, e.g. 8080, 127.0.0.2:8080 or 5353/udp
         #[arg(value_name = "LOCAL")]
@@ -36,6 +50,7 @@ enum Command {
 
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let daemon = Resolved::load_valid(global)?.daemon();
+    let wants_json = arguments.wants_json();
     match arguments.command {
         Some(Command::Add { forward }) => {
             let made = daemon.add_forward(&forward).await?;
@@ -51,9 +66,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             daemon.remove_forward(&local).await?;
             say(&format!("Removed the forward on {local}."));
         }
-        None => {
+        Some(Command::List { .. }) | None => {
             let status = daemon.status().await?;
-            if arguments.json {
+            if wants_json {
                 say_json(&PortsDocument::of(&status.ports))?;
             } else {
                 let has_machine = status.state == MachineState::Up;
@@ -145,7 +160,7 @@ pub fn target(port: &PortStatus) -> String {
 }
 
 /// `512 B`, `1.5 MB`.
-fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "for display only")]
     let count_f = count as f64;
     match count {

@@ -116,7 +116,8 @@ fn reference() -> String {
         "\n## Arguments of all commands\n\n{}## Each command\n\n",
         table(command.get_arguments().filter(|argument| argument.is_global_set()))
     );
-    for command in command.get_subcommands_mut().filter(|it| it.get_name() != "help") {
+    let shown = |it: &&mut Command| !it.is_hide_set() && it.get_name() != "help";
+    for command in command.get_subcommands_mut().filter(shown) {
         let path = format!("dockbridge {}", command.get_name());
         section(command, &path, &mut text);
     }

@@ -5,8 +5,10 @@ use std::os::unix::process::CommandExt as _;
 use api::Code;
 use machine::{Consent, Destroyed, Provider as _, Summary};
 
+use crate::examples;
 use crate::failure::{Failure, NOT_RUNNING, Outcome};
 use crate::json::say_json;
+use crate::live_line::counting;
 use crate::output::say;
 use crate::paths::write_private;
 use crate::resolved::{GlobalArgs, Resolved};
@@ -16,6 +18,7 @@ pub enum Command {
     /// Create it now (the daemon renews its lease)
     Create,
     /// Destroy it; the volume stays
+    #[command(aliases = ["delete", "rm"])]
     Destroy,
     /// Show it as the cloud reports it
     Status {
@@ -24,12 +27,14 @@ pub enum Command {
         json: bool,
     },
     /// List all servers of this profile
+    #[command(alias = "ls")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Log in to it, or run a command on it
+    #[command(after_help = examples::of(examples::SSH))]
     Ssh {
         /// The command
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -43,7 +48,8 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Create => super::wake::run(global).await,
         Command::Destroy => destroy(&resolved).await,
         Command::Status { json } => {
-            let servers = resolved.looking()?.servers().await?;
+            let cloud = resolved.looking()?;
+            let servers = counting(ASKING, cloud.servers()).await?;
             let Some(server) = servers.first() else {
                 return Err(Failure::of_code(Code::NoMachine, "no machine exists")
                     .hint("the next docker command creates one")
@@ -51,10 +57,17 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
             };
             print(std::slice::from_ref(server), json)
         }
-        Command::List { json } => print(&resolved.looking()?.servers().await?, json),
+        Command::List { json } => {
+            let cloud = resolved.looking()?;
+            print(&counting(ASKING, cloud.servers()).await?, json)
+        }
         Command::Ssh { command } => ssh(&resolved, &command).await,
     }
 }
+
+/// What a command waits for.
+pub const ASKING: &str = "waiting for the cloud's answer";
+pub const DELETING: &str = "stopping docker, releasing the volume, deleting the server";
 
 /// Destroys the machine, through the daemon where one runs.
 pub async fn destroy(resolved: &Resolved) -> Outcome {
@@ -62,7 +75,8 @@ pub async fn destroy(resolved: &Resolved) -> Outcome {
     if daemon.status().await.is_ok() {
         return destroy_through(&daemon).await;
     }
-    match resolved.looking()?.destroy(None, Consent::Given).await? {
+    let cloud = resolved.looking()?;
+    match counting(DELETING, cloud.destroy(None, Consent::Given)).await? {
         Destroyed::Gone { troubles } => {
             say("Deleted the server. The volume stays.");
             troubles.iter().for_each(|trouble| say(&format!("Note: {trouble}.")));
@@ -81,7 +95,7 @@ pub async fn destroy(resolved: &Resolved) -> Outcome {
 
 /// Asks the daemon, which stops the containers in order first.
 pub async fn destroy_through(daemon: &api::client::Client) -> Outcome {
-    let answer = daemon.destroy().await?;
+    let answer = counting(DELETING, daemon.destroy()).await?;
     if let Some(message) = answer.message {
         say(&message);
     }

@@ -5,7 +5,7 @@
 pub mod installed;
 mod launchd;
 mod logon_task;
-mod manager;
+pub mod manager;
 mod recipe;
 pub mod start;
 mod units;
@@ -79,10 +79,13 @@ async fn install(global: &GlobalArgs) -> Outcome {
     manager::is_reachable().await?;
     if resolved.own_host().is_none()
         && resolved.overrides_kept().is_none()
-        && resolved.kept_token_file().is_none()
+        && resolved.kept_source().is_none()
     {
         // A daemon without a token does not start, and this error says what to do.
         resolved.token()?;
+    }
+    if resolved.own_host().is_none() && resolved.overrides_kept().is_none() {
+        resolved.check_token_of_service(manager::lingers().await == Some(true))?;
     }
     let recipe = Recipe::of(&resolved, global)?;
     let files = units::files(&recipe);

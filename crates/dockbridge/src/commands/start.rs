@@ -1,6 +1,5 @@
 //! `dockbridge start`: the daemon, in the foreground or detached.
 
-use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,23 +9,28 @@ use std::time::Duration;
 use api::Code;
 use api::client::ClientError;
 use daemon::{Daemon, HintTexts, Options, Service};
-use machine::{Host, Provider};
+use machine::{Cloud, Host, Provider};
+use platform::desktop::Desktop;
 use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Identity};
 
 use super::service::installed::Units;
 use super::service::start::{SERVICE_HINT, start_service};
 use crate::agents::{agents, are_there};
+use crate::docker_plugin::command_arguments;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::hints::{hint, warning_hints, warning_now};
+use crate::log::file;
+use crate::log::record::{Level, Record};
 use crate::output::say;
 use crate::paths::{make_private_directory, unwritable};
+use crate::rereading::{Reader, rereading};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::{Provider as Kind, Settings, duration};
-use crate::shutdown::end_of_process;
+use crate::shutdown::{end_in_background, end_of_process};
 use crate::ssh_config::Destination;
 
-/// Set for the process that `--detach` starts: the path of its log file.
+/// Set for the process that `--detach` starts.
 const DETACHED: &str = "DOCKBRIDGE_DETACHED";
 /// Set by the unit of a service: the unit's name.
 const SERVICE: &str = "DOCKBRIDGE_SERVICE";
@@ -37,7 +41,7 @@ const LONGEST_START: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run in the background
-    #[arg(long)]
+    #[arg(long, short = 'd')]
     detach: bool,
     /// Where machines come from; `--host` implies ssh
     #[arg(long, value_enum)]
@@ -80,6 +84,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         Failure::bare(Code::ServiceFailed, with_causes(&error))
             .hint("`dockbridge service install` writes the units again")
     })?;
+    let is_child = is_in_background(&service);
     // Clients whose requests started this process wait for an answer, also for that of a failure.
     let refusal = service.refusal();
     let daemon = match bind(&arguments, global, service).await {
@@ -92,8 +97,13 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     };
     // The sockets are the daemon's alone: at its end no other owner keeps them open.
     drop(refusal);
-    daemon.run(end_of_process()?).await;
+    daemon.run(if is_child { end_in_background()? } else { end_of_process()? }).await;
     Ok(())
+}
+
+/// Whether this process has no terminal whose end would be its own.
+fn is_in_background(service: &Service) -> bool {
+    service.unit().is_some() || std::env::var_os(DETACHED).is_some()
 }
 
 /// A daemon that owns its sockets; `None` if another process serves for this command.
@@ -102,27 +112,31 @@ async fn bind(arguments: &Args, global: &GlobalArgs, service: Service) -> Outcom
     // Arguments that contradict each other are refused even if a daemon already runs.
     let host = host(arguments, &resolved.settings)?;
     // At sockets that were passed, this process would ask itself.
+    let is_child = is_in_background(&service);
     if !service.has_sockets() {
         if is_running(arguments, &resolved).await? {
             return Ok(None);
         }
-        let is_child = service.unit().is_some() || std::env::var_os(DETACHED).is_some();
         if let Some(units) = Units::serving(&resolved).filter(|_| !is_child) {
             start_service(arguments.typed(), &resolved, &units).await?;
             return Ok(None);
         }
     }
-    if arguments.detach {
+    if arguments.detach && std::env::var_os(DETACHED).is_none() {
         detach(&resolved).await?;
         return Ok(None);
     }
-    crate::log::begin(&resolved.settings, std::env::var_os(DETACHED).map(PathBuf::from))?;
-    allow_many_files();
-    let provider = provider(arguments, &resolved, host.as_deref())?;
     let directory = resolved.paths.profile_state(&resolved.profile);
     make_private_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
+    let log = resolved.paths.daemon_log(&resolved.profile);
+    let level = crate::log::begin(&resolved.settings, &log)?;
+    allow_many_files();
+    let (provider, cloud) = provider(arguments, &resolved, host.as_deref())?;
     let begun = Instant::now();
-    let daemon = Daemon::bind(options(&resolved, provider, service)).await?;
+    let reader = Reader { global: global.clone(), running: resolved.clone(), cloud, level };
+    let rereading = Some(rereading(reader, is_child)?);
+    let options = Options { rereading, ..options(&resolved, provider, service) };
+    let daemon = Daemon::bind(options).await?;
     say(&format!(
         "Ready in {:.2} s. Docker socket: unix://{}",
         begun.elapsed().as_secs_f64(),
@@ -158,6 +172,9 @@ fn introduce(daemon: &Daemon, resolved: &Resolved) {
              DOCKER_HOST=tcp://127.0.0.1:{port}"
         ));
     }
+    if let Some(address) = resolved.settings.metrics.listen {
+        say(&format!("Metrics: http://{address}/metrics"));
+    }
 }
 
 /// Each client takes one descriptor and its stream may take another. A session begins with a soft
@@ -180,10 +197,13 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>, service: Service) -
         socket: resolved.socket.clone(),
         state: resolved.paths.profile_state(&resolved.profile),
         proxy_port: resolved.settings.docker.proxy_port,
+        metrics: resolved.settings.metrics.listen,
         local_paths: resolved.directories(),
         ports: resolved.ports(),
         hints: HintTexts { error: hint, warning: warning_hints },
         service,
+        desktop: resolved.settings.desktop.notices.then(Desktop::default),
+        rereading: None,
     }
 }
 
@@ -277,7 +297,7 @@ fn provider(
     arguments: &Args,
     resolved: &Resolved,
     host: Option<&str>,
-) -> Outcome<Arc<dyn Provider>> {
+) -> Outcome<(Arc<dyn Provider>, Option<Cloud>)> {
     let Some(host) = host else {
         let found = agents();
         if !are_there(&found) {
@@ -287,7 +307,8 @@ fn provider(
             )
             .hint("install it next to dockbridge, or set DOCKBRIDGE_AGENT_DIR"));
         }
-        return Ok(Arc::new(resolved.cloud()?));
+        let cloud = resolved.cloud()?;
+        return Ok((Arc::new(cloud.clone()), Some(cloud)));
     };
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let target = Destination::parse(host)?.resolve(arguments.ssh_config.as_deref(), &home)?;
@@ -295,7 +316,7 @@ fn provider(
     let identity = arguments.identity.clone().or_else(|| settings.private_key_path.clone());
     let set_socket = settings.remote_socket.as_ref().map(|path| path.display().to_string());
     let socket = arguments.remote_socket.clone().or(set_socket);
-    Ok(Arc::new(Host::new(tunnel::Options {
+    let host = Host::new(tunnel::Options {
         endpoint: target.endpoint,
         host_keys: target.host_keys,
         identity: identity.map_or(target.identity, Identity::File),
@@ -307,7 +328,8 @@ fn provider(
             resident: false,
         }),
         docker_socket: socket.unwrap_or_else(|| tunnel::Options::DOCKER_SOCKET.to_owned()),
-    })))
+    });
+    Ok((Arc::new(host), None))
 }
 
 /// Runs this command again in a session of its own, and waits until that process serves.
@@ -315,25 +337,24 @@ async fn detach(resolved: &Resolved) -> Outcome {
     let daemon = resolved.daemon();
     let directory = resolved.paths.profile_state(&resolved.profile);
     make_private_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
-    let log_path = directory.join("daemon.log");
-    let mut log = File::options()
-        .create(true)
-        .append(true)
-        .open(&log_path)
-        .map_err(|error| unwritable(&log_path, &error))?;
+    let log_path = resolved.paths.daemon_log(&resolved.profile);
+    let mut log = file::open(&log_path).map_err(|error| unwritable(&log_path, &error))?;
     // A daemon that could not report why it fails is not started.
-    writeln!(log, "-- start at {}", jiff::Timestamp::now())
+    let now = Some(jiff::Timestamp::now());
+    let begins = Record::new(now, Level::Info, "dockbridge", "`dockbridge start --detach`");
+    writeln!(log, "{}", begins.json)
         .and_then(|()| log.sync_all())
         .map_err(|error| unwritable(&log_path, &error))?;
     let begins_at = log.metadata()?.len();
-    let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
     let mut command = std::process::Command::new(std::env::current_exe()?);
     platform::detach::prepare(&mut command);
     let mut child = tokio::process::Command::from(command)
-        .args(arguments)
-        .env(DETACHED, &log_path)
+        .args(command_arguments())
+        .env(DETACHED, "true")
+        // The log has no colors.
+        .env_remove("CLICOLOR_FORCE")
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
+        .stdout(Stdio::null())
         .stderr(log)
         .spawn()?;
     let begun = Instant::now();
@@ -364,10 +385,9 @@ async fn detach(resolved: &Resolved) -> Outcome {
 /// The detached process's own error, as if it had run in the foreground.
 fn reported_by_child(log: &Path, begins_at: u64, status: std::process::ExitStatus) -> Failure {
     let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(
-        text.get(usize::try_from(begins_at).unwrap_or(0)..).unwrap_or_default(),
-    )
-    .into_owned();
+    // The child has begun another file if this one was full.
+    let own = text.get(usize::try_from(begins_at).unwrap_or(0)..).unwrap_or(&text);
+    let text = String::from_utf8_lossy(own);
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     let Some((_, report)) = text.rsplit_once("Error: ") else {
         return Failure::of_code(Code::DaemonEnded, format!("the daemon ended with {status}"))

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::service::installed::Units;
 use crate::failure::{Failure, Outcome};
+use crate::live_line::counting;
 use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
@@ -71,14 +72,14 @@ async fn stop_listening(service: &Units) -> bool {
 pub async fn end_daemon(resolved: &Resolved, status: &Status, destroy: bool) -> Outcome {
     let daemon = resolved.daemon();
     if destroy {
-        report(daemon.destroy_and_stop().await?);
+        report(counting(super::server::DELETING, daemon.destroy_and_stop()).await?);
         // A daemon of an older version destroys the machine and keeps running.
         end(&daemon).await;
     } else {
         if status.state == MachineState::Waking {
             say("A machine is being created: canceling the wake and deleting its server.");
         }
-        report(daemon.stop().await?);
+        report(counting("waiting for the daemon", daemon.stop()).await?);
     }
     let begun = Instant::now();
     while daemon.status().await.is_ok() {

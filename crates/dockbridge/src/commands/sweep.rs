@@ -1,6 +1,8 @@
 //! `dockbridge sweep`: lists and removes orphans.
 
 use api::Code;
+use hetzner::Client;
+use machine::{Cloud, Owner};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome, with_causes};
@@ -12,7 +14,7 @@ use crate::resolved::{GlobalArgs, Resolved};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Remove what is listed. Volumes are never listed
-    #[arg(long)]
+    #[arg(long, short = 'y', alias = "force", short_alias = 'f')]
     yes: bool,
     /// Print JSON
     #[arg(long)]
@@ -22,13 +24,14 @@ pub struct Args {
 /// An orphan of a machine or of an image build.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Left {
+pub enum Left {
     Machine(machine::Orphan),
     Image(machine::Orphan),
 }
 
 impl Left {
-    fn words(&self) -> String {
+    /// What it is, and why nothing claims it.
+    pub fn words(&self) -> String {
         let (Left::Machine(orphan) | Left::Image(orphan)) = self;
         let machine::Orphan { kind, id, name, because } = orphan;
         let kind = match kind {
@@ -41,6 +44,19 @@ impl Left {
     }
 }
 
+/// All orphans of this owner. Removes nothing.
+pub async fn find(
+    resolved: &Resolved,
+    cloud: &Cloud,
+    client: &Client,
+    owner: &Owner,
+) -> Outcome<Vec<Left>> {
+    let mut left: Vec<Left> = cloud.orphans().await?.into_iter().map(Left::Machine).collect();
+    let of_builds = image::orphans(client, owner, &resolved.paths.image_locks()).await?;
+    left.extend(of_builds.into_iter().map(Left::Image));
+    Ok(left)
+}
+
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_valid(global)?;
     let (cloud, client, owner) = (
@@ -48,13 +64,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         resolved.client(resolved.token()?)?,
         resolved.owner_or_temporary()?,
     );
-    let mut left: Vec<Left> = cloud.orphans().await?.into_iter().map(Left::Machine).collect();
-    left.extend(
-        image::orphans(&client, &owner, &resolved.paths.image_locks())
-            .await?
-            .into_iter()
-            .map(Left::Image),
-    );
+    let left = find(&resolved, &cloud, &client, &owner).await?;
     if arguments.json {
         say_json(&left)?;
     } else if left.is_empty() {

@@ -14,7 +14,7 @@ use machine::Profile;
 
 use self::files::Removal;
 use self::program::Program;
-use super::{bills, context, service, stop};
+use super::{bills, context, plugin, service, stop};
 use crate::failure::{Failure, Outcome};
 use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved};
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     purge: bool,
     /// Do not ask for confirmation
-    #[arg(long)]
+    #[arg(long, short = 'y', alias = "force", short_alias = 'f')]
     yes: bool,
 }
 
@@ -49,17 +49,22 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     for name in context::remove_own(&resolved) {
         say(&format!("Removed the docker context {name:?}."));
     }
+    if let Some(link) = plugin::remove_own() {
+        say(&format!("Removed the docker plugin {}.", link.display()));
+    }
     let paths = &resolved.paths;
     let mut removal = Removal::default();
     let sockets: Vec<PathBuf> = profiles.iter().map(|profile| profile.socket.clone()).collect();
     removal.sockets(paths, &sockets);
     removal.state(paths);
     if arguments.purge {
+        profiles.iter().for_each(Resolved::remove_from_keyring);
         removal.settings(paths);
     }
     if let Program::Installed { prefix, files } = &program {
         removal.program(prefix, files);
     }
+    Removal::shared(paths);
     finish(&removal, &resolved, &program, arguments.purge)?;
     if costs.is_something() {
         say(if arguments.purge {
@@ -72,7 +77,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
 }
 
 /// Each profile with files on this computer, and the chosen one.
-fn all_profiles(resolved: &Resolved, global: &GlobalArgs) -> Outcome<Vec<Resolved>> {
+pub(super) fn all_profiles(resolved: &Resolved, global: &GlobalArgs) -> Outcome<Vec<Resolved>> {
     let mut names = files::profiles(&resolved.paths);
     names.extend([Profile::default().to_string(), resolved.profile.to_string()]);
     names.sort();
@@ -92,7 +97,7 @@ fn announce(resolved: &Resolved, profiles: &[Resolved], program: &Program, purge
     let paths = &resolved.paths;
     let names: Vec<String> = profiles.iter().map(|it| it.profile.to_string()).collect();
     say(&format!("This removes dockbridge from this computer (profiles: {}):", names.join(", ")));
-    say("  daemons, docker contexts and sockets");
+    say("  daemons, docker contexts, docker plugin and sockets");
     say(&format!(
         "  {}: logs, audit log, books, what the last machine was",
         paths.state().display()

@@ -67,14 +67,19 @@ impl From<Status> for Daemon {
     }
 }
 
-pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
+/// What `version --json` prints.
+pub async fn document(global: &GlobalArgs) -> impl Serialize + use<> {
+    versions(global).await
+}
+
+async fn versions(global: &GlobalArgs) -> Versions {
     // Invalid settings, a missing home or an unreadable answer must not hide the version.
     let daemon = match Resolved::read(global) {
         Ok((resolved, _)) => resolved.daemon().status().await.ok().map(Daemon::from),
         Err(_) => None,
     };
     let source = crate::agents::agents();
-    let versions = Versions {
+    Versions {
         version: env!("CARGO_PKG_VERSION"),
         os: OS,
         architecture: ARCH,
@@ -82,7 +87,11 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         agents: agents(&source),
         agents_in: source.to_string(),
         daemon,
-    };
+    }
+}
+
+pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
+    let versions = versions(global).await;
     if arguments.json {
         return say_json(&versions);
     }
@@ -90,6 +99,11 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         say(&line);
     }
     Ok(())
+}
+
+/// Architectures that have an agent there, as in `uname -m`.
+pub fn architectures(source: &Agents) -> Vec<String> {
+    agents(source).into_iter().map(|agent| agent.architecture).collect()
 }
 
 fn agents(source: &Agents) -> Vec<Agent> {

@@ -6,6 +6,7 @@ use api::Code;
 use api::client::ClientError;
 use machine::{Cloud, FileSystem, Resized};
 
+use crate::examples;
 use crate::failure::{Failure, Outcome};
 use crate::json::say_json;
 use crate::output::say;
@@ -14,6 +15,7 @@ use crate::resolved::{GlobalArgs, Resolved};
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List the volumes of this profile
+    #[command(alias = "ls")]
     List {
         /// Print JSON
         #[arg(long)]
@@ -26,11 +28,12 @@ pub enum Command {
         size: u64,
     },
     /// Delete a volume with all images, containers and volumes on it, permanently
+    #[command(alias = "rm", after_help = examples::of(examples::DELETE_VOLUME))]
     Delete {
         /// Its name or id
         volume: String,
         /// Do not ask for confirmation
-        #[arg(long)]
+        #[arg(long, short = 'y', alias = "force", short_alias = 'f')]
         yes: bool,
     },
 }

@@ -1,7 +1,9 @@
 //! Addresses, paths, tokens and filters in the settings, checked without network access.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::kind::{Given, Invalid, Kind};
@@ -77,6 +79,10 @@ impl Kind for Secret {
     fn show(_: &Token) -> Option<String> {
         None
     }
+
+    fn same(one: &Token, other: &Token) -> bool {
+        one.secret.expose_secret() == other.secret.expose_secret()
+    }
 }
 
 /// Checks that the text can be an API address.
@@ -151,6 +157,39 @@ fn local_path(text: &str, home: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
+/// A TCP address to listen on. A port alone is one of this computer's loopback address: nothing
+/// else is listened on unless the address is written.
+pub struct TcpAddress;
+
+impl Kind for TcpAddress {
+    type Value = SocketAddr;
+
+    fn values() -> String {
+        "port of `127.0.0.1`, or `ADDRESS:PORT`".to_owned()
+    }
+
+    fn read(given: Given) -> Result<SocketAddr, Invalid> {
+        let text = given.single()?;
+        tcp_address(text.trim()).ok_or_else(|| {
+            Invalid::new(format!(
+                "{text:?} is no address: write a port such as 9466, or an IP address with a port \
+                 such as 127.0.0.1:9466"
+            ))
+        })
+    }
+
+    fn show(address: &SocketAddr) -> Option<String> {
+        Some(address.to_string())
+    }
+}
+
+fn tcp_address(text: &str) -> Option<SocketAddr> {
+    let port = text.parse::<u16>().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let address = port.or_else(|_| text.parse::<SocketAddr>()).ok()?;
+    // Port 0 would be another one after each start.
+    (address.port() != 0).then_some(address)
+}
+
 /// A filter of log events.
 pub struct LogFilter;
 
@@ -223,6 +262,22 @@ mod tests {
         assert!(said("$HOME/x.sock").contains("variables are not expanded"));
         assert!(said("unix:///run/x.sock").ends_with("write only the path, /run/x.sock"));
         assert!(said(" ").contains("it is empty"));
+    }
+
+    #[test]
+    fn port_alone_is_one_of_loopback() {
+        let read = |text: &str| tcp_address(text).map(|address| address.to_string());
+        for (text, expected) in [
+            ("9466", "127.0.0.1:9466"),
+            ("127.0.0.1:9466", "127.0.0.1:9466"),
+            ("[::1]:9466", "[::1]:9466"),
+            ("0.0.0.0:9466", "0.0.0.0:9466"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(expected));
+        }
+        for wrong in ["", "0", ":9466", "localhost:9466", "127.0.0.1", "127.0.0.1:0", "65536"] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

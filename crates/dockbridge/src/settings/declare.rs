@@ -1,16 +1,18 @@
 //! The macro behind the table of settings. It makes the types of the sections, their defaults, and
 //! the list of all settings from one row per setting.
 
-/// Declares the settings: `key: Kind, default("text");` for one with a default, which is written
-/// as a user writes it, and `key: Kind, unset("Markdown");` for one without, with what the
-/// reference says instead. `since("0.2.0")` names the release that brought it.
+/// Declares the settings: `key: Kind, default("text"), now;` for one with a default, which is
+/// written as a user writes it, and `key: Kind, unset("Markdown"), now;` for one without, with what
+/// the reference says instead. `now`, `next_wake` or `restart` behind it says when a running daemon
+/// uses a changed value; `since("0.2.0")` names the release that brought it.
 macro_rules! settings {
     ($(
         #[doc = $about:literal]
         $section:ident: $name:ident {
             $(
                 $(#[doc = $meaning:literal])+
-                $key:ident: $kind:ty, $initial:ident($text:expr) $(, since($since:literal))?;
+                $key:ident: $kind:ty, $initial:ident($text:expr), $applies:ident
+                    $(, since($since:literal))?;
             )+
         }
     )+) => {
@@ -50,6 +52,7 @@ macro_rules! settings {
                     about: $about,
                     meaning: concat!($($meaning),+),
                     unset: unset!($initial, $text),
+                    applies: applies!($applies),
                     since: first!($($since,)? FIRST_RELEASE),
                     values: <$kind as Kind>::values,
                 },
@@ -68,6 +71,30 @@ macro_rules! settings {
                     _ => {}
                 }
                 Ok(())
+            }
+
+            /// Whether both have the same value of a setting.
+            pub(super) fn same(&self, other: &Self, key: Key) -> bool {
+                match key {
+                    $($(
+                        (stringify!($section), stringify!($key)) => {
+                            <$kind as Kind>::same(&self.$section.$key, &other.$section.$key)
+                        }
+                    )+)+
+                    _ => true,
+                }
+            }
+
+            /// Takes the value of one setting from others.
+            pub(super) fn copy(&mut self, other: &Self, key: Key) {
+                match key {
+                    $($(
+                        (stringify!($section), stringify!($key)) => {
+                            self.$section.$key = other.$section.$key.clone();
+                        }
+                    )+)+
+                    _ => {}
+                }
             }
 
             /// A setting's value as YAML; `None` if it is not set, or secret.
@@ -105,6 +132,19 @@ macro_rules! unset {
     };
 }
 
+/// When a running daemon uses a changed value.
+macro_rules! applies {
+    (now) => {
+        Applies::Now
+    };
+    (next_wake) => {
+        Applies::NextWake
+    };
+    (restart) => {
+        Applies::Restart
+    };
+}
+
 /// The first of several values.
 macro_rules! first {
     ($first:expr $(, $other:expr)*) => {
@@ -112,4 +152,4 @@ macro_rules! first {
     };
 }
 
-pub(super) use {first, initial, settings, unset};
+pub(super) use {applies, first, initial, settings, unset};

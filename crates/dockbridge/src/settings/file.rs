@@ -10,6 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::check::check;
 use super::kind::{Given, Written};
+use super::nearest::{meant, nearest};
 use super::place::{Place, Places, Problem, Severity};
 use super::table::{OTHERS, SHARED, Settings, find, names, sections, variable};
 use super::tree::{Node, Syntax, parse, salvage};
@@ -22,6 +23,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// In order of discovery.
     pub problems: Vec<Problem>,
+    /// Where each setting was set last. What is not here has its default.
+    pub places: Places,
 }
 
 /// Reads the file, if it exists, and the environment.
@@ -30,25 +33,61 @@ pub fn load(
     profile: &str,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Loaded {
-    let mut reading = Reading::default();
-    let place = |line| Place::File { path: path.to_owned(), line };
-    let root = match std::fs::read_to_string(path) {
-        // The parser's message contains the line.
-        Ok(text) => parse(&text).unwrap_or_else(|Syntax { message, .. }| {
-            reading.refuse(Some(place(None)), None, message);
-            salvage(&text)
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Node::Null,
-        Err(error) => {
-            reading.refuse(Some(place(None)), None, format!("cannot read it: {error}"));
-            Node::Null
+    match std::fs::read_to_string(path) {
+        Ok(text) => load_text(path, &text, profile, environment),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            load_text(path, "", profile, environment)
         }
-    };
+        Err(error) => {
+            let mut reading = Reading::default();
+            let place = Place::File { path: path.to_owned(), line: None };
+            reading.refuse(Some(place), None, format!("cannot read it: {error}"));
+            reading.environment(environment);
+            reading.end()
+        }
+    }
+}
+
+/// Reads a text as if it were the content of the file, and the environment.
+pub fn load_text(
+    path: &Path,
+    text: &str,
+    profile: &str,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Loaded {
+    let mut reading = Reading::default();
+    let root = parse(text).unwrap_or_else(|Syntax { message, .. }| {
+        // The parser's message contains the line.
+        let place = Place::File { path: path.to_owned(), line: None };
+        reading.refuse(Some(place), None, message);
+        salvage(text)
+    });
     reading.file(path, profile, root);
     reading.environment(environment);
-    let together = check(&reading.settings, &reading.places);
-    reading.problems.extend(together);
-    Loaded { settings: reading.settings, problems: reading.problems }
+    reading.end()
+}
+
+/// What is refused of a text as the settings file, by itself: for the profile and for each profile
+/// that it names.
+pub fn refused(path: &Path, text: &str, profile: &str) -> Vec<Problem> {
+    let named = match parse(text) {
+        Ok(Node::Map(sections)) => sections.into_iter().find(|(name, _)| name.value == "profiles"),
+        _ => None,
+    };
+    let mut profiles = vec![profile.to_owned()];
+    if let Some((_, Spanned { value: Node::Map(entries), .. })) = named {
+        profiles.extend(entries.into_iter().map(|(name, _)| name.value));
+    }
+    let mut problems: Vec<Problem> = Vec::new();
+    for profile in profiles {
+        let found = load_text(path, text, &profile, std::iter::empty()).problems;
+        for problem in found.into_iter().filter(|found| found.severity == Severity::Refused) {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
 }
 
 #[derive(Default)]
@@ -60,6 +99,13 @@ struct Reading {
 }
 
 impl Reading {
+    /// Checks the settings together.
+    fn end(mut self) -> Loaded {
+        let together = check(&self.settings, &self.places);
+        self.problems.extend(together);
+        Loaded { settings: self.settings, problems: self.problems, places: self.places }
+    }
+
     fn refuse(&mut self, place: Option<Place>, setting: Option<String>, message: String) {
         self.problems.push(Problem { place, setting, message, severity: Severity::Refused });
     }
@@ -313,19 +359,6 @@ fn written(node: Node) -> Result<Option<Written>, &'static str> {
         }
         Node::Map(_) => Err("it is a single value and cannot contain settings"),
     }
-}
-
-fn meant(given: &str, known: &[&str]) -> String {
-    nearest(given, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
-}
-
-fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(given, name), *name))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ pub trait Kind {
 
     /// The value as YAML; `None` if it is not set.
     fn show(value: &Self::Value) -> Option<String>;
+
+    /// Whether two values mean the same. A kind that does not show all of a value overrides it.
+    fn same(one: &Self::Value, other: &Self::Value) -> bool {
+        Self::show(one) == Self::show(other)
+    }
 }
 
 /// A setting without a default value.
@@ -33,6 +38,13 @@ impl<K: Kind> Kind for Option<K> {
 
     fn show(value: &Self::Value) -> Option<String> {
         value.as_ref().and_then(K::show)
+    }
+
+    fn same(one: &Self::Value, other: &Self::Value) -> bool {
+        match (one, other) {
+            (Some(one), Some(other)) => K::same(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
     }
 }
 

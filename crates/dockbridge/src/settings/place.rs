@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::types::{Key, Origin};
 
 /// Where each setting was set last.
-pub(super) type Places = BTreeMap<Key, (Place, Origin)>;
+pub type Places = BTreeMap<Key, (Place, Origin)>;
 
 /// Where a setting was set.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::table::{ALIASES, OTHERS, SETTINGS, SHARED, Setting, Settings, variable};
+use super::types::Applies;
 
 const TEST: &str = "-p dockbridge --bin dockbridge reference";
 
@@ -28,6 +29,15 @@ fn names(setting: &Setting) -> String {
     names.join("<br>")
 }
 
+/// When a running daemon uses a changed value.
+fn applies(applies: Applies) -> &'static str {
+    match applies {
+        Applies::Now => "now",
+        Applies::NextWake => "next wake",
+        Applies::Restart => "restart",
+    }
+}
+
 fn settings() -> String {
     let defaults = Settings::default();
     let (mut text, mut last) = (String::new(), "");
@@ -36,8 +46,8 @@ fn settings() -> String {
             last = setting.key.0;
             let _ = write!(
                 text,
-                "\n### {last}\n\n{}\n\n| setting, variables | values | default | meaning | since \
-                 |\n|---|---|---|---|---|\n",
+                "\n### {last}\n\n{}\n\n| setting, variables | values | default | meaning | applies \
+                 | since |\n|---|---|---|---|---|---|\n",
                 setting.about.trim()
             );
         }
@@ -47,11 +57,12 @@ fn settings() -> String {
         };
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             names(setting),
             cell(&(setting.values)()),
             cell(&default),
             cell(setting.meaning),
+            applies(setting.applies),
             setting.since
         );
     }

@@ -17,6 +17,8 @@ pub enum Source {
     Command,
     /// The file in which `init` saves it.
     Kept(PathBuf),
+    /// The keyring in which `init` saves it.
+    Keyring,
     /// The argument `--token`.
     Argument,
     /// Standard input or the terminal.
@@ -30,6 +32,7 @@ impl fmt::Display for Source {
             Source::Setting => f.write_str("`hetzner.api_token`"),
             Source::Command => f.write_str("the output of `hetzner.token_command`"),
             Source::Kept(path) => write!(f, "{}", path.display()),
+            Source::Keyring => f.write_str("the keyring"),
             Source::Argument => f.write_str("`--token`"),
             Source::Input => f.write_str("standard input"),
         }

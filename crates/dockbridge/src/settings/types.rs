@@ -16,6 +16,18 @@ pub enum Origin {
     Variable,
 }
 
+/// When a running daemon uses a changed value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applies {
+    /// At once. A command reads the settings each time.
+    Now,
+    /// For the next machine.
+    NextWake,
+    /// Once the daemon has started again: what it owns, what it deletes and what it spends depends
+    /// on it, or it listens there.
+    Restart,
+}
+
 /// Where machines come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]

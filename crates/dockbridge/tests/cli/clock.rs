@@ -10,7 +10,7 @@ use tokio::process::Child;
 use crate::rig::{Desk, run};
 
 /// libfaketime, where it is installed; the reason why not is printed.
-fn faketime() -> Option<String> {
+pub fn faketime() -> Option<String> {
     // Host programs: /usr/lib/*/faketime/libfaketime.so.1
     let library = |directory: std::fs::DirEntry| {
         let library = directory.path().join("faketime/libfaketime.so.1");
@@ -24,7 +24,7 @@ fn faketime() -> Option<String> {
 }
 
 /// The clock of this desk's commands is off by this, such as `+400d`.
-fn set_clock(desk: &mut Desk, library: &str, offset: &str) {
+pub fn set_clock(desk: &mut Desk, library: &str, offset: &str) {
     // The clock that counts from boot is right on such a computer, too.
     desk.set("LD_PRELOAD", library)
         .set("FAKETIME", offset)

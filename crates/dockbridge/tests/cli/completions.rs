@@ -47,6 +47,18 @@ async fn bash_completes_commands_and_values() {
 }
 
 #[tokio::test]
+async fn shell_of_the_user_is_the_default() {
+    let mut desk = Desk::new().await;
+    for (shell, first) in [("/bin/bash", "_dockbridge() {"), ("/usr/bin/zsh", "#compdef ")] {
+        let ran = desk.set("SHELL", shell).dockbridge(&["completions"]).await;
+        assert!(ran.succeeded().stdout.starts_with(first), "{ran}");
+    }
+    let expected = ["neither bash nor zsh nor fish", "Hint: `dockbridge completions bash`"];
+    desk.set("SHELL", "dash").dockbridge(&["completions"]).await.failed(2, &expected);
+    desk.unset("SHELL").dockbridge(&["completions"]).await.failed(2, &expected);
+}
+
+#[tokio::test]
 async fn other_shells_are_refused() {
     let desk = Desk::new().await;
     desk.dockbridge(&["completions", "tcsh"])

@@ -23,6 +23,7 @@ async fn defaults() {
     hetzner:
       # api_token: not set
       # token_command: not set
+      keyring: true
       server_types: [cx23, cpx22, cax11]
       locations: [fsn1, nbg1, hel1]
       image: docker-ce
@@ -69,9 +70,13 @@ async fn defaults() {
       # server_types: not set
       rescue_timeout: 5m
       stall_timeout: 1m
+    desktop:
+      notices: true
     logging:
       level: info
       json: false
+    metrics:
+      # listen: not set
     ");
 }
 
@@ -94,7 +99,9 @@ const ALL_SETTINGS: &str = "machine: {provider: ssh}\n\
      image: {name: lab, talos_version: v1.12.0, schematic: abc,\n  \
      factory: 'https://factory.example', server_types: [cx23], rescue_timeout: 2m,\n  \
      stall_timeout: 30s}\n\
-     logging: {level: 'info,tunnel=debug', json: true}\n";
+     desktop: {notices: false}\n\
+     logging: {level: 'info,tunnel=debug', json: true}\n\
+     metrics: {listen: 9466}\n";
 
 #[tokio::test]
 async fn all_settings_set() {
@@ -107,6 +114,7 @@ async fn all_settings_set() {
     hetzner:
       # api_token: not set
       token_command: "pass show cloud"
+      keyring: true
       server_types: [cx33]
       locations: [hel1, fsn1]
       image: 4711
@@ -153,8 +161,12 @@ async fn all_settings_set() {
       server_types: [cx23]
       rescue_timeout: 2m
       stall_timeout: 30s
+    desktop:
+      notices: false
     logging:
       level: info,tunnel=debug
       json: true
+    metrics:
+      listen: 127.0.0.1:9466
     "#);
 }

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use crate::rig::Desk;
 
 /// Answers every request with these bytes; returns the API's address there.
-fn answering(bytes: &'static [u8]) -> String {
+pub fn answering(bytes: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/v1", listener.local_addr().unwrap());
     std::thread::spawn(move || {

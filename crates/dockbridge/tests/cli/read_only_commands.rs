@@ -12,6 +12,9 @@ const COMMANDS: &[&[&str]] = &[
     &["cost"],
     &["cost", "--json"],
     &["ports"],
+    &["logs"],
+    &["logs", "server"],
+    &["logs", "audit"],
     &["stop"],
     &["wake"],
     &["pin"],
@@ -28,6 +31,8 @@ const COMMANDS: &[&[&str]] = &[
     &["config", "show"],
     &["config", "validate"],
     &["config", "path"],
+    &["doctor"],
+    &["doctor", "--json"],
     &["version"],
     &["version", "--json"],
 ];

@@ -204,7 +204,7 @@ async fn an_unwritable_directory_is_named() {
     desk.set("DOCKBRIDGE_HOME", home.to_str().unwrap());
     let hint = "Hint: set DOCKBRIDGE_HOME to a writable directory";
     for (command, path) in [
-        (&["start"][..], "config/owner"),
+        (&["start"][..], "state/default"),
         (&["start", "--detach"], "state/default"),
         (&["init", "--yes"], "config/owner"),
     ] {

@@ -64,6 +64,31 @@ async fn daemons_state_and_at_last_settings_go_and_the_home_is_as_before() {
 }
 
 #[tokio::test]
+async fn directories_of_the_account_go_if_dockbridge_alone_used_them() {
+    let mut desk = Desk::new().await;
+    let (account, runtime) = (desk.path("user"), desk.path("runtime"));
+    fs::create_dir(&account).unwrap();
+    fs::create_dir(&runtime).unwrap();
+    desk.unset("DOCKBRIDGE_HOME").unset("DOCKER_CONFIG");
+    desk.set("XDG_RUNTIME_DIR", runtime.to_str().unwrap());
+    for others in ["", ".config/other", ".local/share/other", ".docker/other"] {
+        if !others.is_empty() {
+            fs::create_dir_all(account.join(others)).unwrap();
+        }
+        let before = listing(&account);
+        desk.dockbridge(&["init", "--yes", "--no-context"]).await.succeeded();
+        desk.dockbridge(&["plugin", "install"]).await.succeeded();
+        desk.dockbridge(&["start", "--detach"]).await.succeeded();
+        for made in [".config/dockbridge/owner", ".local/state/dockbridge", ".docker/cli-plugins"] {
+            assert!(account.join(made).exists(), "{made}: {:?}", listing(&account));
+        }
+        desk.dockbridge(&["uninstall", "--purge", "--yes"]).await.succeeded();
+        assert_eq!(listing(&account), before, "with {others:?}");
+        assert!(listing(&runtime).is_empty(), "{:?}", listing(&runtime));
+    }
+}
+
+#[tokio::test]
 async fn what_costs_money_stays_and_is_listed_with_the_commands_that_end_it() {
     let desk = Desk::new().await;
     let (identity, other) = (desk.identity("default"), desk.identity("other"));

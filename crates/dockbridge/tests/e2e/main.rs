@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[cfg(target_arch = "x86_64")]
+mod arm64;
 mod basics;
 #[path = "../bill/mod.rs"]
 mod bill;
@@ -13,8 +15,17 @@ mod docker_cli;
 mod ends;
 mod endurance;
 mod engines;
+#[path = "../packaging/server.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use more of it")]
+mod files;
+mod first_use;
 mod images;
+mod installation;
+mod live_settings;
 mod machine_side;
+mod metrics;
+#[path = "../newcomer/mod.rs"]
+mod newcomer;
 mod own_host;
 mod ports;
 mod races;
@@ -25,6 +36,7 @@ mod safety;
 mod service;
 mod suites;
 mod upkeep;
+mod user_computer;
 mod waking;
 #[path = "../../../agent/tests/web/mod.rs"]
 mod web;

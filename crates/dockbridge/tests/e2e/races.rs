@@ -9,6 +9,8 @@ mod faults;
 mod idleness;
 mod kills;
 mod leases;
+#[path = "../../../platform/tests/session/listener.rs"]
+mod listener;
 mod locks;
 mod outages;
 mod reasons;

@@ -4,35 +4,17 @@
 
 use std::time::Duration;
 
-use crate::rig::{Ran, Stage, agent_directory, pass_over};
+use crate::rig::{Stage, agent_directory, pass_over};
+use crate::user_computer::{Computer, SOCKET};
 
-/// A boot, or a wake on a busy host.
-const BOOT: Duration = Duration::from_secs(120);
 /// systemd starts a daemon again after a second.
 const RESTART: Duration = Duration::from_secs(40);
-const SOCKET: &str = "/run/user/1500/dockbridge/default/docker.sock";
 const CONTROL_STATUS: &str = "curl -sS --max-time 20 --unix-socket \
      /run/user/1500/dockbridge/default/docker.sock.control http://dockbridge/status";
 
-/// The user's computer.
-struct Computer<'a> {
-    stage: &'a Stage,
-}
-
 impl Computer<'_> {
-    async fn root(&self, script: &str) -> Ran {
-        self.stage.on_machine(script).await
-    }
-
-    /// Runs a script without single quotes as the user.
-    async fn user(&self, script: &str) -> Ran {
-        let environment = "export XDG_RUNTIME_DIR=/run/user/1500 PATH=/usr/local/bin:/usr/bin:/bin";
-        self.root(&format!("su ada -c '{environment}; cd && {script}'")).await
-    }
-
-    /// Program, agent and a user with a service manager, on a machine whose systemd has no part of
-    /// PAM.
-    async fn set_up(&self) {
+    /// Program and agents of this build, and a saved token.
+    async fn install_build(&self) {
         let (stage, agents) = (self.stage, agent_directory());
         self.root("mkdir -p /usr/local/lib/dockbridge").await.succeeded();
         for agent in std::fs::read_dir(agents).unwrap().flatten() {
@@ -41,42 +23,9 @@ impl Computer<'_> {
         }
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_dockbridge"));
         stage.send(program, "/usr/local/bin/dockbridge").await;
-        self.root(
-            "set -e; chmod 755 /usr/local/bin/dockbridge /usr/local/lib/dockbridge/*
-             useradd --create-home --uid 1500 ada
-             mkdir -p /etc/systemd/system/user@.service.d
-             printf \"[Service]\\nPAMName=\\nEnvironment=XDG_RUNTIME_DIR=/run/user/%%i\\n\" \
-                 >/etc/systemd/system/user@.service.d/session.conf
-             systemctl daemon-reload && loginctl enable-linger ada",
-        )
-        .await
-        .succeeded();
-        self.until("the user has a service manager", BOOT, async || {
-            self.user("systemctl --user show --property=Version").await.status.success()
-        })
-        .await;
-        let (token, endpoint) =
-            (stage.cloud.token(), stage.cloud.machine_endpoint().expect("machines"));
-        // A token of the environment is not saved, and no service sees this shell's.
-        let init = format!(
-            "echo {token} | HCLOUD_ENDPOINT={endpoint} dockbridge init --token-stdin --no-context"
-        );
-        self.user(&init).await.succeeded();
-    }
-
-    async fn until(&self, what: &str, ceiling: Duration, holds: impl AsyncFnMut() -> bool) {
-        let state = async || {
-            let journal = "journalctl --no-pager --lines 60; systemctl --user --no-pager status \
-             dockbridge.service";
-            format!("{}\n{}", self.root("loginctl").await, self.user(journal).await)
-        };
-        testkit::eventually(what, ceiling, holds, state).await;
-    }
-
-    /// The daemon's process, as systemd knows it; 0 if there is none.
-    async fn process(&self) -> u32 {
-        let show = "systemctl --user show --property=MainPID --value dockbridge.service";
-        self.user(show).await.stdout.trim().parse().unwrap_or(0)
+        let modes = "chmod 755 /usr/local/bin/dockbridge /usr/local/lib/dockbridge/*";
+        self.root(modes).await.succeeded();
+        self.init("--no-context").await.succeeded();
     }
 
     /// Waits until another daemon serves than the one with this process.
@@ -106,11 +55,8 @@ impl Computer<'_> {
 #[tokio::test]
 async fn service_survives_a_crash_a_hang_and_a_reboot_and_leaves_nothing() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let daemon = stage.start(&[]).await;
-    stage.docker(&["version"]).await.succeeded();
-    stage.dockbridge(&["pin"]).await.succeeded();
-    let computer = Computer { stage: &stage };
-    computer.set_up().await;
+    let (daemon, computer) = Computer::set_up(&stage).await;
+    computer.install_build().await;
     let before = computer.traces().await;
 
     let installed = computer.user("dockbridge service install").await;
@@ -138,7 +84,7 @@ async fn service_survives_a_crash_a_hang_and_a_reboot_and_leaves_nothing() {
 
     // Another client of the same machine: what runs there is found again.
     computer.user(&format!("{docker} version")).await.succeeded();
-    reboot(&computer).await;
+    computer.reboot().await;
     assert_eq!(computer.process().await, 0, "no client has come since the reboot");
     computer.user(&format!("{docker} version")).await.succeeded();
     assert_ne!(computer.process().await, 0);
@@ -195,23 +141,4 @@ async fn crash_and_hang(computer: &Computer<'_>) {
     let undo = "rm -r .config/systemd/user/dockbridge.service.d && systemctl --user daemon-reload \
                 && systemctl --user restart dockbridge.service";
     computer.user(undo).await.succeeded();
-}
-
-/// Restarts the user's computer.
-async fn reboot(computer: &Computer<'_>) {
-    // Written at each boot.
-    let since = "cat /run/dockbridge/first-lease";
-    let before = computer.root(since).await.succeeded().stdout.clone();
-    // Its output does not count: the connection ends with the computer.
-    computer.root("systemctl reboot").await;
-    computer
-        .until("the computer is back", BOOT, async || {
-            computer.root(since).await.stdout.trim() > before.trim()
-        })
-        .await;
-    computer
-        .until("the user's manager is back", BOOT, async || {
-            computer.user("systemctl --user is-active dockbridge.socket").await.status.success()
-        })
-        .await;
 }

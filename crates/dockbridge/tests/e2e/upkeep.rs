@@ -4,4 +4,5 @@
 mod after_a_wake;
 mod asleep;
 mod growth;
+mod login_key;
 mod money;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,7 @@ pub fn install_script() -> PathBuf {
 }
 
 /// Where a program of this host is.
-fn host_program(name: &str) -> PathBuf {
+pub fn host_program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path)
         .map(|directory| directory.join(name))
@@ -55,7 +56,8 @@ impl Computer {
         for name in ["home", "tmp", "served", "bin"] {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
-        let server = Server::start(&directory.path().join("served"), manner);
+        let server =
+            Server::start_on(Ipv4Addr::LOCALHOST.into(), &directory.path().join("served"), manner);
         let computer = Self { directory, server };
         for name in PROGRAMS {
             computer.link(name, &host_program(name));

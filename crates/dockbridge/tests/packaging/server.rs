@@ -1,7 +1,7 @@
 //! A web server for files, which can break off or stall in the middle of one.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -23,8 +23,8 @@ pub struct Server {
 
 impl Server {
     /// Serves the files of a directory until the test ends.
-    pub fn start(directory: &Path, manner: Manner) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    pub fn start_on(address: IpAddr, directory: &Path, manner: Manner) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stalling, stalled) = channel();
         let directory = directory.to_owned();

@@ -97,6 +97,7 @@ fn service_restarts_after_a_crash_and_not_after_its_own_report() {
     Type=notify
     NotifyAccess=main
     ExecStart=:"/bin/sh" "start" "--profile" "default" "--socket" "/run/dockbridge/docker.sock"
+    ExecReload=/bin/kill -HUP $MAINPID
     Environment="DOCKBRIDGE_SERVICE=%n"
     Environment="DOCKBRIDGE_HOME=/run/dockbridge"
     Sockets=dockbridge.socket dockbridge.control.socket dockbridge.tcp.socket

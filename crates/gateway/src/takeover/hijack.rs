@@ -61,8 +61,7 @@ pub(crate) async fn join<S: Socket>(
     down.buffer.hold(early);
     let mut departure = SilentDeparture::new();
     let lost = poll_fn(|cx| {
-        let traffic = || guard.traffic();
-        match up.poll(cx, &mut client, &mut engine, &traffic) {
+        match up.poll(cx, &mut client, &mut engine, &|bytes| guard.sent(bytes)) {
             Poll::Ready(Err(Broken::Reading(error))) => {
                 tracing::debug!(request, %error, "the client of a stream broke off");
                 return Poll::Ready(None);
@@ -76,7 +75,7 @@ pub(crate) async fn join<S: Socket>(
             departure.noticed |= watch.hung_up() == Some(true);
         }
         if !departure.noticed {
-            match down.poll(cx, &mut engine, &mut client, &traffic) {
+            match down.poll(cx, &mut engine, &mut client, &|bytes| guard.received(bytes)) {
                 Poll::Ready(Err(Broken::Reading(error))) => return Poll::Ready(Some(error)),
                 // The client is gone. What it sent before still has to arrive.
                 Poll::Ready(Err(Broken::Writing)) => departure.noticed = true,
@@ -132,7 +131,7 @@ impl Direction {
         cx: &mut Context<'_>,
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
-        traffic: &impl Fn(),
+        traffic: &impl Fn(usize),
     ) -> Poll<Result<(), Broken>> {
         let mut piece = [const { MaybeUninit::uninit() }; PIECE];
         for _ in 0..TURNS {
@@ -162,7 +161,7 @@ impl Direction {
             let piece = buf.filled();
             self.ended = piece.is_empty();
             if !self.ended {
-                traffic();
+                traffic(piece.len());
             }
             if let Some(frames) = &mut self.frames {
                 self.buffer.hold(if self.ended { frames.end() } else { frames.pass(piece) });

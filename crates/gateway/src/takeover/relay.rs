@@ -164,7 +164,7 @@ impl Relay {
             if buf.filled().is_empty() {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
-            self.guard.traffic();
+            self.guard.received(buf.filled().len());
             let (length, ended) = self
                 .chunks
                 .take(buf.filled())

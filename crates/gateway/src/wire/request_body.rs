@@ -120,7 +120,8 @@ impl Body for RequestBody {
             };
         }
         let frame = ready!(self.poll_source(cx));
-        self.guard.traffic();
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        self.guard.sent(data.map_or(0, Bytes::len));
         match frame {
             Some(Err(error)) => {
                 self.broken = Some(error);

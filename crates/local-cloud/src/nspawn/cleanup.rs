@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::claim::{self, Claim, Slot};
 use super::programs::check_host;
 use super::tool::{failure, run};
-use super::{cgroup, firewall, network};
+use super::{cgroup, emulation, firewall, network};
 use crate::hypervisor::Failure;
 
 /// A killed process that still exists after this time hangs in the kernel.
@@ -31,6 +31,8 @@ pub struct CleanReport {
     pub links: Vec<String>,
     /// Firewall tables.
     pub tables: Vec<String>,
+    /// Formats of emulated programs.
+    pub formats: Vec<String>,
 }
 
 impl CleanReport {
@@ -51,6 +53,7 @@ impl fmt::Display for CleanReport {
             ("control groups", &self.control_groups),
             ("links", &self.links),
             ("tables", &self.tables),
+            ("formats", &self.formats),
         ];
         let parts = groups
             .iter()
@@ -66,6 +69,7 @@ pub async fn clean() -> Result<CleanReport, Failure> {
     let mut slots: BTreeSet<Slot> = claim::known().into_iter().collect();
     slots.extend(network::slots());
     slots.extend(firewall::slots().await);
+    slots.extend(emulation::slots());
     let mut report = CleanReport::default();
     for slot in slots {
         if let Some(claim) = Claim::try_take(slot)? {
@@ -94,6 +98,7 @@ pub(super) async fn sweep(claim: &Claim, report: &mut CleanReport) -> Result<(),
         firewall::remove(slot).await?;
         report.tables.push(slot.table());
     }
+    report.formats.extend(emulation::remove(slot)?);
     claim.forget();
     Ok(())
 }

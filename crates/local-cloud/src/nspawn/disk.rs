@@ -25,6 +25,9 @@ pub(super) struct Record {
     /// Size of the disk in GB.
     #[serde(default = "smallest_disk")]
     pub(super) disk: u64,
+    /// Whether it is a machine for arm64 by emulation.
+    #[serde(default)]
+    pub(super) emulated: bool,
     /// The root below the writable layer.
     pub(super) base: PathBuf,
     /// See [`InboundRule`].

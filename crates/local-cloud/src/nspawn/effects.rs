@@ -9,7 +9,7 @@ use super::machines::{Nspawn, locked};
 use super::server::Server;
 use super::tool::failure;
 use super::volume::Volume;
-use super::{base, disk, firewall, network};
+use super::{base, disk, emulation, firewall, network};
 use crate::hypervisor::{
     Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue, Usage,
 };
@@ -153,6 +153,7 @@ impl Hypervisor for Nspawn {
             self.services.abort();
             firewall::remove(self.claim.slot).await?;
             network::remove(self.claim.slot).await?;
+            emulation::remove(self.claim.slot)?;
             self.claim.forget();
             ended.into_iter().collect()
         })

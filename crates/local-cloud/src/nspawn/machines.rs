@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use super::server::{Server, Site};
 use super::tool::{During, failure};
 use super::volume::{self, Volume};
 use super::{
-    base, dhcp, disk, firewall, greeter, machine, metadata, network, programs, sshd,
+    base, dhcp, disk, emulation, firewall, greeter, machine, metadata, network, programs, sshd,
     state_directory,
 };
 use crate::hypervisor::{Event, Failure, ImageSource, NewServer};
@@ -32,6 +33,8 @@ pub struct Nspawn {
     /// Base of new servers' disks.
     pub(super) base: Mutex<PathBuf>,
     sshd: Sshd,
+    /// Whether new machines of arm types are emulated.
+    emulates_arm64: AtomicBool,
     pub(super) servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>,
     /// Last octets in use, including servers that are not created yet.
     hosts: Mutex<BTreeMap<u64, u8>>,
@@ -91,6 +94,7 @@ impl Nspawn {
             site,
             base: Mutex::new(base),
             sshd,
+            emulates_arm64: AtomicBool::new(false),
             servers,
             hosts: Mutex::new(hosts),
             volumes: Mutex::new(volumes),
@@ -101,6 +105,13 @@ impl Nspawn {
         };
         nspawn.apply_firewalls(None).await?;
         Ok(nspawn)
+    }
+
+    /// From now on new machines of arm types run arm64 programs, see [`emulation`].
+    pub async fn emulate_arm64(&self) -> Result<(), Failure> {
+        emulation::register(self.claim.slot).await?;
+        self.emulates_arm64.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// This host's address on the machines' network.
@@ -169,6 +180,10 @@ impl Nspawn {
         if new.image == ImageSource::Base && self.sshd == Sshd::Service {
             sshd::start_at_boot(&disk.upper())?;
         }
+        let emulated = new.architecture == "arm" && self.emulates_arm64.load(Ordering::Relaxed);
+        if emulated {
+            emulation::pretend(&disk.upper())?;
+        }
         let record = disk::Record {
             id: new.id,
             name: new.name,
@@ -178,6 +193,7 @@ impl Nspawn {
             region: new.region,
             host,
             disk: new.disk,
+            emulated,
             base,
             firewall: None,
         };

@@ -3,8 +3,8 @@
 //!
 //! Everything disappears by itself when this process dies, even by `kill -9`: machines are bound
 //! to it and take their mounts and links with them, loop devices go with their last user. What
-//! stays is a bridge, an nft table and empty control groups; [`clean`] removes those, and so does
-//! the next local cloud that claims the same slot.
+//! stays is a bridge, an nft table, empty control groups and the format of emulated programs;
+//! [`clean`] removes those, and so does the next local cloud that claims the same slot.
 //!
 //! A server's disk is a directory below an overlay. A rescue system sees an empty block device
 //! instead. From then on the server's disk is what the rescue system wrote to it, for snapshots
@@ -34,6 +34,7 @@ mod device;
 mod dhcp;
 mod disk;
 mod effects;
+mod emulation;
 mod firewall;
 mod greeter;
 mod initramfs;
@@ -54,5 +55,6 @@ mod usage;
 mod volume;
 
 pub use self::cleanup::{CleanReport, clean};
+pub use self::emulation::check_arm64;
 pub use self::machines::Nspawn;
 pub use self::programs::check_host;

@@ -15,7 +15,7 @@ use super::machine::{self, Boot, Booted, Root, Starter};
 use super::power::{Attached, Power, Running};
 use super::tool::failure;
 use super::volume::{Loop, Volume};
-use super::{device, initramfs, network, rescue, seed, usage};
+use super::{device, emulation, initramfs, network, rescue, seed, usage};
 use crate::hypervisor::{Event, Failure, Rescue, Usage};
 
 /// At Hetzner `/dev/sda` is the disk itself, and a server takes 16 volumes.
@@ -279,6 +279,9 @@ impl Server {
         let (raw, base) = (self.disk.raw(), record.base.clone());
         if let Some(rescue) = rescue.filter(|rescue| jiff::Timestamp::now() < rescue.until) {
             let layers = rescue::make(&self.disk.rescue(), &rescue.ssh_keys)?;
+            if record.emulated {
+                emulation::pretend(&layers.upper)?;
+            }
             raw.provide(record.disk)?;
             return Ok((Some(Root::Rescue { base, layers }), Some(raw.open().await?)));
         }

@@ -209,6 +209,10 @@ fn new_server(server: &Server, catalogue: &Catalogue) -> NewServer {
             .unwrap_or_default(),
         region: location.map(|l| l.text("network_zone").to_owned()).unwrap_or_default(),
         disk: server.disk,
+        architecture: catalogue
+            .server_type(server.server_type)
+            .map(|t| t.text("architecture").to_owned())
+            .unwrap_or_default(),
     }
 }
 

@@ -111,6 +111,7 @@ impl Rig {
             availability_zone: "fsn1-dc14".to_owned(),
             region: "eu-central".to_owned(),
             disk: 40,
+            architecture: "x86".to_owned(),
         };
         let promised = self.cloud.reserve_address(id).unwrap();
         self.cloud.create(server).await.unwrap();

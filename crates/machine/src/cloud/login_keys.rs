@@ -27,8 +27,14 @@ use crate::provider::Ready;
 /// the 3,600 requests that a project has in an hour.
 const ADMITS_EVERY: Duration = Duration::from_secs(75);
 
+/// A script on a machine that changes who may log in there.
+pub(super) struct KeyScript {
+    pub(super) task: AgentTask,
+    pub(super) script: &'static str,
+}
+
 /// Adds the key on standard input to the keys that may log in as root, once.
-const ADMIT: &str = "umask 077 && key=$(cat) && file=/root/.ssh/authorized_keys && \
+pub(super) const ADMIT: &str = "umask 077 && key=$(cat) && file=/root/.ssh/authorized_keys && \
     mkdir -p /root/.ssh && touch $file && \
     { grep -qxF -- \"$key\" $file || { [ -z \"$(tail -c1 $file)\" ] || echo >>$file; \
     printf '%s\\n' \"$key\" >>$file; }; }";

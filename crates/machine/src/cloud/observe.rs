@@ -20,15 +20,13 @@ use api::ServerStatus;
 use api::{Summary, UsedImage, VolumeSummary};
 
 impl Cloud {
-    /// Everything of this identity, in four requests.
+    /// Everything of this identity, in four requests. If several fail, the error is always that of
+    /// the first: a rejected token has one message.
     pub async fn observe(&self) -> Result<Observed, MachineError> {
-        let (mut observed, key, firewall) = tokio::try_join!(
-            self.servers_and_volumes(),
-            self.find_login_key(),
-            self.find_firewall()
-        )?;
-        (observed.key, observed.firewall) = (key, firewall);
-        Ok(observed)
+        let (observed, key, firewall) =
+            tokio::join!(self.servers_and_volumes(), self.find_login_key(), self.find_firewall());
+        let observed = observed?;
+        Ok(Observed { key: key?, firewall: firewall?, ..observed })
     }
 
     /// Like [`Cloud::observe`], in two requests if login key and firewall are already known.
@@ -47,14 +45,10 @@ impl Cloud {
         let identity = &self.options.identity;
         let own = Query::labels(identity.selector());
         let failed = MachineError::cloud;
-        let (servers, volumes) = tokio::try_join!(
-            async {
-                self.client.servers().list(&own).await.map_err(failed(Operation::ListServers))
-            },
-            async {
-                self.client.volumes().list(&own).await.map_err(failed(Operation::ListVolumes))
-            },
-        )?;
+        let (servers, volumes) = (self.client.servers(), self.client.volumes());
+        let (servers, volumes) = tokio::join!(servers.list(&own), volumes.list(&own));
+        let servers = servers.map_err(failed(Operation::ListServers))?;
+        let volumes = volumes.map_err(failed(Operation::ListVolumes))?;
         let mut servers: Vec<Server> = servers
             .into_iter()
             .filter(|server| identity.owns(&server.labels))

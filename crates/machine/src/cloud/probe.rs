@@ -54,7 +54,7 @@ pub(super) async fn knock(address: SocketAddr, limit: Duration) -> Knock {
 
 impl PortCheck {
     /// Asks all hosts, until one answers. Takes 5 s at most.
-    pub(super) async fn ask(&self) -> Elsewhere {
+    pub async fn ask(&self) -> Elsewhere {
         let asked = (0_u32..).zip(&self.hosts).map(|(position, host)| async move {
             sleep(STAGGER * position).await;
             self.ask_one(host).await

@@ -1,7 +1,8 @@
 //! The cloud project of one identity: the client, how machines are made, and what this process
 //! remembers between requests. The other files here add what is done with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hetzner::Client;
 use russh::keys::PrivateKey;
@@ -71,11 +72,27 @@ pub struct CloudOptions {
     pub books: Books,
 }
 
-/// A provider over the API of one cloud project.
+/// What may change while the project is in use. It holds for the next machine.
+#[derive(Debug, Clone)]
+pub struct NextMachine {
+    /// What the settings ask for.
+    pub spec: Spec,
+    /// How long this client may be idle before it gives the machine up.
+    pub idle_limit: Duration,
+    /// As in [`CloudOptions::resume`].
+    pub resume: bool,
+    /// How dockbridge finds out whether this computer's network lets TCP 22 out.
+    pub port_check: PortCheck,
+}
+
+/// A provider over the API of one cloud project. Clones share what changes.
 #[derive(Debug, Clone)]
 pub struct Cloud {
     pub(super) client: Client,
+    /// One wake uses the same options from its beginning to its end.
     pub(super) options: Arc<CloudOptions>,
+    /// The options of the next wake.
+    next: Arc<Mutex<Arc<CloudOptions>>>,
     pub(super) prices: Arc<PriceList>,
     pub(super) logins: Arc<Logins>,
     pub(super) fresh_volume: Arc<FreshVolume>,
@@ -84,13 +101,29 @@ pub struct Cloud {
 impl Cloud {
     /// Asks nothing and creates nothing yet.
     pub fn new(client: Client, options: CloudOptions) -> Self {
+        let options = Arc::new(options);
         Self {
             client,
-            options: Arc::new(options),
+            next: Arc::new(Mutex::new(options.clone())),
+            options,
             prices: Arc::default(),
             logins: Arc::default(),
             fresh_volume: Arc::default(),
         }
+    }
+
+    /// Changes what holds for the next machine. A wake that goes on ends as it began.
+    pub fn change(&self, change: NextMachine) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let NextMachine { spec, idle_limit, resume, port_check } = change;
+        let lease = Lease { idle_limit, ..next.lease.clone() };
+        *next = Arc::new(CloudOptions { spec, lease, resume, port_check, ..(**next).clone() });
+    }
+
+    /// The project with what was changed until now.
+    pub(super) fn changed(&self) -> Self {
+        let options = self.next.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { options, ..self.clone() }
     }
 
     /// Seconds since 1970 by the cloud's clock, since ages are counted from times that the cloud

@@ -1,5 +1,5 @@
-//! Sensors on a real message bus: logind simulated by python-dbusmock's template, screen savers by
-//! their signals. Skipped where the tools are missing.
+//! Sensors and notices on a real message bus: logind simulated by python-dbusmock's template,
+//! screen savers by their signals, a desktop by a listener. Skipped where the tools are missing.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -8,6 +8,8 @@
     reason = "a test reports by panicking, and prints why it is skipped"
 )]
 
+mod listener;
+mod notices;
 mod rig;
 
 use dockbridge_platform::session::{self, Event, Logind, ScreenSaver, Sensor};

@@ -1,5 +1,6 @@
 //! Tests of the table with a model of the host's sockets.
 
+mod admission;
 mod convergence;
 mod dockerd;
 mod families;

@@ -5,12 +5,14 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as tests")]
 
+mod agent;
+
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dockbridge_tunnel::{
@@ -19,6 +21,9 @@ use dockbridge_tunnel::{
 use russh::keys::PrivateKey;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
+
+#[allow(unused_imports, reason = "each test binary uses its part")]
+pub use self::agent::{agent_directory, arch, is_emulated};
 
 /// The limit for everything that should take milliseconds; the machine may be busy.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -68,17 +73,33 @@ impl Sshd {
         write(&path("key"), &key.to_openssh(Default::default()).unwrap(), 0o600);
         write(&path("authorized_keys"), &key.public_key().to_openssh().unwrap(), 0o600);
         let port = free_port().await;
+        let emulation = match agent::emulation() {
+            Ok(emulation) => emulation,
+            Err(reason) => {
+                testkit::passed_over!("{reason}");
+                return None;
+            }
+        };
+        // `uname` of an emulated login.
+        let uname = format!(
+            "#!/bin/sh\n[ \"$1\" != -m ] || exec echo {}\nexec /bin/uname \"$@\"\n",
+            arch()
+        );
+        std::fs::create_dir(path("bin")).unwrap();
+        write(&path("bin/uname"), &uname, 0o755);
         let config = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {keys}\n\
              PidFile none\nStrictModes no\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nPermitRootLogin yes\nUsePAM no\nLogLevel ERROR\n\
-             SetEnv HOME={home}\n{more}",
+             SetEnv HOME={home} PATH={home}/bin:/usr/sbin:/usr/bin:/sbin:/bin\n{more}",
             home = directory.path().display(),
             host = path("host_key").display(),
             keys = path("authorized_keys").display(),
         );
         write(&path("sshd_config"), &config, 0o600);
-        let mut child = Command::new(program)
+        let mut command =
+            emulation.map_or_else(|| Command::new(program), |emulation| emulation.command(program));
+        let mut child = command
             .args(["-D", "-e", "-f"])
             .arg(path("sshd_config"))
             .stdin(Stdio::null())
@@ -180,6 +201,20 @@ impl Sshd {
         found
     }
 
+    /// The processes of this sshd's agents. `/proc/PID/exe` of an emulated one is the emulator.
+    pub fn agents(&self) -> Vec<i32> {
+        let agent = self.path("remote/agent-").display().to_string();
+        let is_agent = |pid: &i32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            // An emulator's first argument is the program.
+            let mut words = line.split(|byte| *byte == 0).take(2);
+            words.any(|word| word.starts_with(agent.as_bytes()))
+        };
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        processes.filter(is_agent).collect()
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         for pid in self.processes() {
             if let Some(pid) = rustix::process::Pid::from_raw(pid) {
@@ -210,27 +245,6 @@ pub fn write(path: &Path, text: &str, mode: u32) {
 
 async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}
-
-/// The directory of the agent, built once, or `DOCKBRIDGE_AGENT_DIR`.
-pub fn agent_directory() -> PathBuf {
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        if let Some(directory) = std::env::var_os("DOCKBRIDGE_AGENT_DIR") {
-            return directory.into();
-        }
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "-p", "dockbridge-agent"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.unwrap().success(), "the agent does not build");
-        // This test's program is in <target>/debug/deps.
-        let test = std::env::current_exe().unwrap();
-        let directory = test.parent().and_then(Path::parent).unwrap().to_path_buf();
-        assert!(directory.join("dockbridge-agent").exists(), "no agent in {}", directory.display());
-        directory
-    };
-    DIRECTORY.get_or_init(build).clone()
 }
 
 /// Polls until it succeeds; the last error is part of the message.

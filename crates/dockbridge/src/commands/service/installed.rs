@@ -121,6 +121,11 @@ impl Units {
         Ok(manager::show(&self.names.docker).await?.is_active())
     }
 
+    /// Whether the daemon runs. The question does not start it.
+    pub async fn has_daemon(&self) -> Outcome<bool> {
+        Ok(manager::show(&self.names.service).await?.is_active())
+    }
+
     /// Does not listen any more: no client starts the daemon. One that runs serves on.
     pub async fn stop_listening(&self) -> Outcome {
         manager::run(&[&["stop"][..], &self.sockets()[..]].concat()).await

@@ -67,7 +67,7 @@ impl Recipe {
                 .proxy_port
                 .map(|port| loopback(port.get()))
                 .unwrap_or_default(),
-            log: word(&resolved.paths.profile_state(&resolved.profile).join("daemon.log"))?,
+            log: word(&resolved.paths.daemon_log(&resolved.profile))?,
             profile,
         })
     }

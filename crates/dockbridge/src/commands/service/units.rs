@@ -90,6 +90,7 @@ fn service(recipe: &Recipe, sockets: &[UnitFile]) -> String {
          Type=notify\n\
          NotifyAccess=main\n\
          ExecStart=:{command}\n\
+         ExecReload=/bin/kill -HUP $MAINPID\n\
          Environment=\"DOCKBRIDGE_SERVICE=%n\"\n\
          {environment}\
          Sockets={sockets}\n\

@@ -3,8 +3,33 @@ use serde_json::{Value, json};
 use super::*;
 
 mod states;
+mod troubles;
+mod unserved;
 
-fn shown(fields: Value) -> String {
+/// 16:00 in a zone of its own.
+pub fn now() -> LocalTime {
+    LocalTime("2026-11-30T16:00:00+01:00[+01:00]".parse().unwrap())
+}
+
+/// Seconds since 1970 at 16:00.
+const NOW: i64 = 1_796_050_800;
+
+/// Past wakes: booting usually takes 18 s.
+pub fn wakes() -> History {
+    let stages = json!([{"phase": "boot", "took_ms": 18_000}]);
+    let wake = json!({
+        "image": 1,
+        "server_type": "cx23",
+        "location": "fsn1",
+        "at": 1,
+        "took_ms": 18_000,
+        "stages": stages,
+    });
+    serde_json::from_value(json!({"wakes": [wake]})).unwrap()
+}
+
+/// A status that follows the schema.
+pub fn status(fields: Value) -> Status {
     let mut status = json!({
         "profile": "default",
         "socket": "/run/user/1000/dockbridge/default/docker.sock",
@@ -25,7 +50,36 @@ fn shown(fields: Value) -> String {
     let status: Status = serde_json::from_value(status).unwrap();
     let document = serde_json::to_value(StatusDocument::new(&status, None)).unwrap();
     testkit::assert_follows("status", &document);
-    lines(&status).join("\n")
+    status
+}
+
+fn rows(fields: Value, bills: Option<&Bills>) -> Vec<Row> {
+    let (status, wakes, now) = (status(fields), wakes(), now());
+    screen(&Seen { status: &status, bills, wakes: &wakes, invalid: 0, now: &now })
+}
+
+/// The lines with colors at 80 columns, as a terminal gets them; `^` stands for the escape
+/// character. The other lines are those of [`plain`].
+fn colored(rows: &[Row]) -> String {
+    let lines = row::styled(rows, Some(80));
+    let most = lines.iter().map(|line| plain_line(line).chars().count()).max();
+    assert!(most <= Some(80), "{lines:#?}");
+    assert!(lines.len() <= 24, "more than one screen: {lines:#?}");
+    let lines = lines.iter().filter(|line| line.contains('\x1b'));
+    lines.map(|line| line.replace('\x1b', "^")).collect::<Vec<_>>().join("\n")
+}
+
+/// At 80 columns, without colors. No line is wider.
+fn plain(rows: &[Row]) -> String {
+    let lines = row::styled(rows, Some(80));
+    let lines: Vec<String> = lines.iter().map(|line| plain_line(line)).collect();
+    let wide = lines.iter().find(|line| line.chars().count() > 80);
+    assert_eq!(wide, None, "a line of over 80 columns");
+    lines.join("\n")
+}
+
+fn plain_line(line: &str) -> String {
+    anstream::adapter::strip_str(line).to_string()
 }
 
 fn machine() -> Value {
@@ -36,62 +90,115 @@ fn machine() -> Value {
         "status": "running",
         "server_type": "cx23",
         "location": "fsn1",
+        "created": NOW - 3_600 - 600,
         "price_hourly": 0.0068,
-        "volume": {
-            "id": 8,
-            "name": "dockbridge-default",
-            "size": 20,
-            "location": "fsn1",
-            "price_monthly": 0.88,
-            "server": 7,
-        },
+        "currency": "EUR",
+        "volume": volume(),
         "image": {"id": 9, "name": "docker-ce", "because": null},
     })
 }
 
-#[test]
-fn without_a_machine() {
-    insta::assert_snapshot!(shown(json!({"proxy_port": 2375})), @"
-    Profile   default
-    Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    Port      tcp://127.0.0.1:2375 (same engine)
-    State     absent for 90 s
-    Next      the next docker command creates a machine
-    ");
+fn volume() -> Value {
+    json!({
+        "id": 8,
+        "name": "dockbridge-default",
+        "size": 20,
+        "location": "fsn1",
+        "price_monthly": 0.88,
+        "server": 7,
+    })
 }
 
-#[test]
-fn with_a_machine_in_use() {
-    let port = |local: &str, asked_for: Value, state: Value| {
+fn cost() -> Value {
+    json!({"hourly": 0.0068, "hours": 2, "so_far": 0.0136, "volume_monthly": 0.88})
+}
+
+/// Only the volume bills.
+fn bills() -> Bills {
+    let mut volume = volume();
+    volume["profile"] = json!("default");
+    volume["server"] = Value::Null;
+    let standing = json!({
+        "currency": "EUR",
+        "machines": [],
+        "builders": [],
+        "volumes": [volume],
+        "addresses": [],
+        "snapshots": [],
+        "at": jiff::Timestamp::now().as_second(),
+        "of": "x",
+    });
+    Bills { look: Some(serde_json::from_value(standing).unwrap()), trouble: None }
+}
+
+fn ending(cause: &str, seconds: u64, grace_seconds: u64, cancelled_by: &str) -> Value {
+    json!({
+        "cause": cause,
+        "because": "nothing has used it for 5 min",
+        "seconds": seconds,
+        "grace_seconds": grace_seconds,
+        "cancelled_by": cancelled_by,
+    })
+}
+
+/// Everything that a machine in use has.
+fn in_use() -> Value {
+    let report = json!({
+        "protocol": 1,
+        "docker": "ready",
+        "containers": {"running": 2, "total": 3},
+        "disk": {"used": 5_000_000_000_u64, "total": 20_000_000_000_u64},
+        "lease_seconds": 290,
+        "others": [],
+        "uptime_seconds": 100,
+    });
+    let checks = json!([
+        {"check": "heartbeat", "first": NOW - 300, "last": NOW - 9, "count": 11, "took_ms": 12.4,
+            "error": null},
+        {"check": "connect", "first": NOW - 310, "last": NOW - 310, "count": 1, "took_ms": null,
+            "error": null},
+        {"check": "path", "first": NOW - 323, "last": NOW - 323, "count": 1, "took_ms": null,
+            "error": "the machine has not answered for 6 s"},
+    ]);
+    let loss = json!({
+        "at": NOW - 323,
+        "reason": "the machine has not answered for 6 s",
+        "seconds": 13.2,
+        "end": "reconnected",
+    });
+    let ended = json!({
+        "what": "POST /containers/create",
+        "client": "docker",
+        "seconds_ago": 20.0,
+        "seconds": 0.25,
+        "bytes_sent": 900,
+        "bytes_received": 300,
+    });
+    let kind = |kind: &str, now: u64, total: u64, recent: Value| {
         json!({
-            "local": local,
-            "protocol": "tcp",
-            "container": "web",
-            "container_port": 80,
-            "asked_for": asked_for,
-            "state": state,
+            "kind": kind,
+            "now": now,
+            "total": total,
+            "bytes_sent": 1_200,
+            "bytes_received": 34_000_000,
+            "recent": recent,
         })
     };
-    let why = "port 8080 of 127.0.0.1 is in use";
-    let shown = shown(json!({
+    let port = |local: &str, asked_for: Value| {
+        json!({"local": local, "protocol": "tcp", "container": "web", "container_port": 80,
+            "asked_for": asked_for, "state": {"state": "open"}})
+    };
+    json!({
         "state": "up",
+        "since_seconds": 310.0,
         "machine": machine(),
-        "report": {
-            "protocol": 1,
-            "docker": "ready",
-            "containers": {"running": 2, "total": 3},
-            "disk": {"used": 5_000_000_000_u64, "total": 20_000_000_000_u64},
-            "lease_seconds": 290,
-            "others": [],
-            "uptime_seconds": 100,
-        },
+        "report": report,
         "tunnel": {"up": 1200, "down": 34_000, "streams": 2, "round_trip_ms": 12.34},
-        "ports": [
-            port("127.0.0.1:80", Value::Null, json!({"state": "open"})),
-            port("127.0.0.1:8081", json!("127.0.0.1:8080"), json!({"state": "open"})),
-            port("127.0.0.1:8080", Value::Null, json!({"state": "unavailable", "why": why})),
-        ],
-        "cost": {"hourly": 0.0068, "hours": 2, "so_far": 0.0136, "volume_monthly": 0.88},
+        "checks": checks,
+        "reconnects": {"total": 1, "recent": [loss]},
+        "activity": [kind("command", 1, 41, json!([ended])), kind("build", 0, 2, json!([]))],
+        "ports": [port("127.0.0.1:80", Value::Null)],
+        "cost": cost(),
         "budget": {"limit": 20.0, "spent": 1.5},
         "reasons": [{
             "kind": "command",
@@ -100,51 +207,6 @@ fn with_a_machine_in_use() {
             "age_seconds": 3,
             "seconds": null,
         }],
-        "next": "kept: one activity in progress",
-    }));
-    insta::assert_snapshot!(shown, @"
-    Profile   default
-    Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    State     up for 90 s
-    Machine   db-default (7, cx23 in fsn1), running, 203.0.113.7, 0.0068 EUR net a started hour
-    Image     docker-ce (9)
-    Volume    dockbridge-default (8, 20 GB in fsn1)
-    Docker    2 of 3 containers run, volume 25.0 % full, lease 290 s
-    Tunnel    2 streams, 1200 bytes up, 34000 down, round trip 12.3 ms
-    Port      127.0.0.1:80 forwards to web:80
-    Port      127.0.0.1:8081 forwards to web:80, because 127.0.0.1:8080 is in use here
-    Port      127.0.0.1:8080 does not forward to web:80: port 8080 of 127.0.0.1 is in use
-    Cost      0.0136 EUR so far (2 started h at 0.0068); the volume 0.88 EUR a month; all net
-    Budget    1.50 of 20.00 EUR spent this month; net
-    Kept by   command   GET /containers/json, for 3s, by docker, while it continues
-    Next      kept: one activity in progress
-    ");
-}
-
-#[test]
-fn after_an_end_with_warnings_and_a_pin() {
-    let mut last = machine();
-    last["price_hourly"] = Value::Null;
-    let shown = shown(json!({
-        "reason": "nothing has used it for 5 min",
-        "last_known": {"machine": last, "age_seconds": 300},
-        "last_end": {
-            "server": 7,
-            "actor": "policy",
-            "because": "nothing has used it for 5 min",
-            "age_seconds": 90,
-        },
-        "pin": {"age_seconds": 10, "seconds": null},
-        "warnings": ["the volume is 91 % full"],
-    }));
-    insta::assert_snapshot!(shown, @"
-    Profile   default
-    Socket    unix:///run/user/1000/dockbridge/default/docker.sock
-    State     absent for 90 s: nothing has used it for 5 min
-    Last seen db-default (7, cx23 in fsn1), running, 203.0.113.7, as seen 5m ago
-    Last end  Server 7, deleted by the policy 1m 30s ago: nothing has used it for 5 min
-    Note      the volume is 91 % full
-    Pinned    until `dockbridge unpin`, applies once a machine exists
-    Next      the next docker command creates a machine
-    ");
+        "next": "kept: 1 activity in progress",
+    })
 }

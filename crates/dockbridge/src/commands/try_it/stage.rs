@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::failure::{Failure, Outcome, with_causes};
+use crate::log::record::Record;
 use crate::settings::duration;
 
 /// The statically linked shell that becomes the story's image.
@@ -169,7 +170,8 @@ impl Stage {
         let text = std::fs::read_to_string(self.directory.join("home/state/default/daemon.log"))
             .unwrap_or_default();
         let all: Vec<&str> = text.lines().collect();
-        all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect()
+        let last = all[all.len().saturating_sub(lines)..].iter();
+        last.map(|line| Record::of_line(line, None).line()).collect()
     }
 
     /// Counts what exists, according to the cloud itself.

@@ -28,7 +28,17 @@ const STATE: [&str; 9] = [
 /// What is beside the profiles in the state directory.
 const SHARED_STATE: [&str; 2] = ["images", "port-windows"];
 /// Settings and credentials of the home; those of a profile are among them.
-const SETTINGS: [&str; 5] = ["config.yaml", "endpoint", "owner", "ssh_ed25519", "token"];
+const SETTINGS: [&str; 9] = [
+    "config.edited.yaml",
+    "config.yaml",
+    "endpoint",
+    "owner",
+    "ssh_ed25519",
+    "ssh_ed25519.next",
+    "ssh_ed25519.old",
+    "ssh_ed25519.old-daemons",
+    "token",
+];
 /// Prefix of files that are being written, which a crash leaves.
 const UNFINISHED: &str = ".new-";
 
@@ -111,6 +121,13 @@ impl Removal {
                 true => drop(fs::remove_dir(path)),
                 false => self.note(path, fs::remove_file(path)),
             }
+        }
+    }
+
+    /// Directories that dockbridge shares with other programs, if they are empty now.
+    pub fn shared(paths: &Paths) {
+        for path in paths.shared() {
+            let _ = fs::remove_dir(path);
         }
     }
 

@@ -19,7 +19,7 @@ fn load_for(profile: &str, text: &str, variables: &[(&str, &str)]) -> Loaded {
 }
 
 fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
-    let Loaded { settings, problems } = load_for("default", text, variables);
+    let Loaded { settings, problems, .. } = load_for("default", text, variables);
     if problems.is_empty() { Ok(settings) } else { Err(lines(&problems).join("\n")) }
 }
 
@@ -206,7 +206,7 @@ fn all_that_is_wrong_is_said_at_once_and_the_rest_holds() {
     let text = "activity: {idle_timeout: 0s, budget: 7, containers: stay}\nhetzner:\n  endpoint: \
      api.example/v1\n  volume_size: 40\n  locaton: fsn1\nkeepalive: {interval: 10m, timeout: \
      5m}\nlogging: {level: verbose}\n";
-    let Loaded { settings, problems } =
+    let Loaded { settings, problems, .. } =
         load_for("default", text, &[("DOCKBRIDGE_PORTS_ENABLED", "perhaps")]);
     let found = lines(&problems);
     for (line, words) in [
@@ -252,6 +252,7 @@ fn each_senseless_value_is_refused_by_name() {
         ("machine: {provider: azure}", "machine.provider", "neither `hetzner` nor `ssh`"),
         ("{machine: {provider: hetzner}, ssh: {host: a@b}}", "ssh.host", "does not use this host"),
         ("logging: {level: quiet}", "logging.level", "is invalid"),
+        ("metrics: {listen: localhost}", "metrics.listen", "is no address"),
         ("logging: {json: perhaps}", "logging.json", "neither `true` nor `false`"),
     ] {
         let loaded = load_for("default", &format!("{text}\n"), &[]);
@@ -336,7 +337,7 @@ fn a_section_of_a_profile_is_over_the_rest_and_holds_for_no_other_profile() {
 #[test]
 fn an_error_in_the_syntax_leaves_what_stands_on_other_lines() {
     let text = "hetzner:\n  endpoint: http://x/v1\nactivity: [\n";
-    let Loaded { settings, problems } = load_for("default", text, &[]);
+    let Loaded { settings, problems, .. } = load_for("default", text, &[]);
     assert_eq!(problems[0].severity, Severity::Refused);
     assert_eq!(settings.hetzner.endpoint.unwrap().url, "http://x/v1");
 }

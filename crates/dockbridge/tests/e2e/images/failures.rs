@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Site;
-use crate::rig::{LONGEST_COMMAND, Ran, pass_over};
+use crate::rig::{LONGEST_COMMAND, Ran, agent_directory, pass_over, run};
 use crate::web::Manner;
 
 const BAD_SOURCE: i32 = 4;
@@ -185,7 +185,14 @@ async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
         site.stage.dockbridge(&[&["image", "build", "docker"], more].concat()).await
     };
     let other = if cfg!(target_arch = "x86_64") { "arm64" } else { "amd64" };
-    build(&["--arch", other]).await.failed_with("holds no dockbridge-agent for");
+    let agents = site.path("own-agent");
+    std::fs::create_dir(&agents).unwrap();
+    let agent = format!("dockbridge-agent-{}", std::env::consts::ARCH);
+    std::fs::copy(agent_directory().join(&agent), agents.join(&agent)).unwrap();
+    let mut command = site.stage.command(env!("CARGO_BIN_EXE_dockbridge"));
+    command.args(["image", "build", "docker", "--arch", other]);
+    command.env("DOCKBRIDGE_AGENT_DIR", &agents);
+    run(command, "").await.failed_with("holds no dockbridge-agent for");
     site.nothing_is_left("no agent for that architecture").await;
 
     for (kind, path) in
