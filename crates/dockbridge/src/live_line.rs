@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -10,6 +11,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 /// A shorter wait is not worth a line.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_millis(200);
+
+/// Whether the line is on the terminal: a process has one of them.
+static SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// Waits for `future`. `what` says what goes on, as in `deleting the machine`.
 pub fn counting<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Output = T> {
@@ -24,14 +28,14 @@ async fn count<T>(what: &str, mut future: Pin<Box<impl Future<Output = T>>>) -> 
     let begun = Instant::now();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut shown = Shown(false);
+    let _gone_at_the_end = Gone;
     loop {
         tokio::select! {
             biased;
             value = &mut future => return value,
             _ = ticks.tick() => {
                 if let Some(line) = line(what, begun.elapsed()) {
-                    shown.show(&line);
+                    show(&line);
                 }
             }
         }
@@ -42,23 +46,26 @@ fn line(what: &str, waited: Duration) -> Option<String> {
     (waited >= WORTH_A_LINE).then(|| format!("  {what}, {} s", waited.as_secs()))
 }
 
-/// Whether the line is on the terminal; it is removed when this is dropped.
-struct Shown(bool);
+fn show(line: &str) {
+    SHOWN.store(true, Ordering::Relaxed);
+    let mut out = io::stderr();
+    let _ = write!(out, "\r\x1b[K{line}").and_then(|()| out.flush());
+}
 
-impl Shown {
-    fn show(&mut self, line: &str) {
-        self.0 = true;
+/// Removes the line before something else is printed. The wait that goes on shows it again.
+pub fn erase() {
+    if SHOWN.swap(false, Ordering::Relaxed) {
         let mut out = io::stderr();
-        let _ = write!(out, "\r\x1b[K{line}").and_then(|()| out.flush());
+        let _ = write!(out, "\r\x1b[K").and_then(|()| out.flush());
     }
 }
 
-impl Drop for Shown {
+/// Removes the line when the wait ends, or is given up.
+struct Gone;
+
+impl Drop for Gone {
     fn drop(&mut self) {
-        if self.0 {
-            let mut out = io::stderr();
-            let _ = write!(out, "\r\x1b[K").and_then(|()| out.flush());
-        }
+        erase();
     }
 }
 

@@ -11,6 +11,7 @@ use api::{MachineState, Status};
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use machine::History;
 
+use crate::live_line;
 use crate::wrapping::folded;
 
 /// Arguments to insert after `dockbridge` in hints, so that they apply to the same profile.
@@ -125,6 +126,7 @@ pub fn complain(message: &str) {
         Some(width) => folded(&message, &first_words().map(|(word, _)| word), width),
         None => message,
     };
+    live_line::erase();
     let _ = writeln!(anstream::stderr(), "{}", styled(&message));
 }
 
@@ -138,6 +140,7 @@ pub fn terminal_width() -> Option<usize> {
 pub fn whisper(line: &str) {
     let dim = Style::new().dimmed();
     if io::stderr().is_terminal() {
+        live_line::erase();
         let _ = writeln!(anstream::stderr(), "{dim}{line}{dim:#}");
     }
 }

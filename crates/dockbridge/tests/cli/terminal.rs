@@ -231,6 +231,9 @@ async fn wait_for_a_silent_cloud_is_shown() {
     let terminal = Terminal::open(&desk, &script);
     let counts = |screen: &str| screen.contains("  waiting for the cloud's answer, ");
     terminal.shows("the wait is counted", counts).await;
+    let says = |screen: &str| screen.lines().any(|line| line.starts_with("Waiting for http"));
+    terminal.shows("a message has a line of its own", says).await;
+    terminal.shows("the wait is counted below it", counts).await;
 }
 
 #[tokio::test]
