@@ -38,7 +38,7 @@ static VARIABLE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\bsha256:[0-9a-f]{64}\b", "sha256:DIGEST"),
         (r"\b[0-9a-f]{64}\b", "CONTAINER_ID"),
         (r"^Owner id: [a-z0-9]{12} ", "Owner id: OWNER "),
-        (r"\bDocker-Client/[\d.]+ ", "Docker-Client/VERSION "),
+        (r"\bDocker-Client/[\d.]+\S* ", "Docker-Client/VERSION "),
         (r"\b[0-9a-f]{12}\b", "SHORT_ID"),
         (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?Z?", "DATE TIME"),
         (r"\b\d{4}-\d\d \(UTC\)", "MONTH (UTC)"),

@@ -1,5 +1,10 @@
 //! What the system's `ssh` needs to log in to a machine, also while its host key is being replaced.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tunnel::ConnectError;
+
 use super::diagnosis::refused;
 use super::project::Cloud;
 use crate::bootstrap::{HOST_KEY_SCRIPT, RUN_DIRECTORY};
@@ -8,6 +13,7 @@ use crate::host_key::parse_public;
 
 /// The host key can change at most once between two observations.
 const MOST_OBSERVATIONS: u32 = 3;
+const RESTART_OF_SSHD: Duration = Duration::from_millis(500);
 
 /// What the system's `ssh` needs to log in to a machine.
 #[derive(Debug, Clone)]
@@ -36,6 +42,13 @@ impl Cloud {
                 Ok(tunnel) => break (observed, tunnel, address),
                 // The host key was replaced between the observation and the login.
                 Err(MachineError::HostKey { .. }) if attempts < MOST_OBSERVATIONS => {}
+                // sshd is started again at the end of a boot, while docker answers already.
+                Err(MachineError::Connect { source, .. })
+                    if attempts < MOST_OBSERVATIONS
+                        && matches!(*source, ConnectError::Protocol { .. }) =>
+                {
+                    sleep(RESTART_OF_SSHD).await;
+                }
                 Err(error) => return Err(error),
             }
         };

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use super::both::Factory;
 use super::{Site, holds, image_bytes};
-use crate::rig::{pass_over, run};
+use crate::rig::{agent_directory, pass_over, run};
 use crate::web::Manner;
 
 /// In KiB, whatever the size of an image: no part of a build keeps it in memory.
@@ -185,6 +185,12 @@ async fn talos_comes_from_its_factory() {
     let factory = Factory::on(&site.web, &packed);
     site.web.serve(&factory.path("amd64"), &packed, Manner::Good);
     site.stage.environment.push(("DOCKBRIDGE_IMAGE_FACTORY".to_owned(), factory.address.clone()));
+    // Only this architecture has an agent.
+    let (agents, own) =
+        (site.path("agents"), format!("dockbridge-agent-{}", std::env::consts::ARCH));
+    std::fs::create_dir(&agents).unwrap();
+    std::fs::copy(agent_directory().join(&own), agents.join(&own)).unwrap();
+    site.stage.environment.push(("DOCKBRIDGE_AGENT_DIR".to_owned(), agents.display().to_string()));
     let schematic = site.path("schematic.yaml");
     std::fs::write(&schematic, "customization:\n  extraKernelArgs: [vga=791]\n").unwrap();
     let talos = async |arguments: &[&str]| {
@@ -199,8 +205,7 @@ async fn talos_comes_from_its_factory() {
         .failed_with("cannot read the schematic no-such-file");
     assert_eq!(site.left().await, Vec::<String>::new());
 
-    // There is no agent for the other architecture: that half fails with a message, and this half
-    // is built next to it.
+    // The half without an agent fails with a message, and this half is built next to it.
     let both = talos(&[
         "--version",
         "v1.12.0",
