@@ -107,7 +107,7 @@ impl Nspawn {
         Ok(nspawn)
     }
 
-    /// From now on new machines of arm types run arm64 programs, see [`emulation`].
+    /// From now on new machines of arm types run arm64 programs.
     pub async fn emulate_arm64(&self) -> Result<(), Failure> {
         emulation::register(self.claim.slot).await?;
         self.emulates_arm64.store(true, Ordering::Relaxed);
