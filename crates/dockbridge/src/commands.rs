@@ -20,6 +20,8 @@ mod ports;
 #[cfg(all(test, feature = "local-cloud", target_os = "linux"))]
 mod reference;
 mod report;
+#[cfg(test)]
+mod sample;
 mod server;
 mod service;
 mod start;

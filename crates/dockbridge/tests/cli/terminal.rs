@@ -7,7 +7,6 @@ use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::process::Child;
 
 use crate::rig::Desk;
@@ -24,17 +23,7 @@ const PANICS: &str = "DOCKBRIDGE_TEST_PANICS";
 /// so a new server never admits a login.
 async fn desk() -> Desk {
     let desk = Desk::new().await;
-    let wake = json!({
-        "image": 1,
-        "server_type": "cx23",
-        "location": "fsn1",
-        "at": 1,
-        "took_ms": 18_000,
-        "stages": [{"phase": "connect", "took_ms": 18_000}],
-    });
-    std::fs::create_dir_all(desk.path("home/state/default")).unwrap();
-    let past = json!({"wakes": [wake]}).to_string();
-    std::fs::write(desk.path("home/state/default/wakes.json"), past).unwrap();
+    desk.past_wake();
     desk
 }
 

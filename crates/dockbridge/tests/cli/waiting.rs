@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::rig::Desk;
@@ -10,21 +9,7 @@ use crate::rig::Desk;
 #[tokio::test]
 async fn status_and_wake_show_the_running_stage_with_its_usual_time() {
     let desk = Desk::new().await;
-    let stages = json!([{"phase": "connect", "took_ms": 18_000}]);
-    let past = json!({
-        "wakes": [
-            {
-                "image": 1,
-                "server_type": "cx23",
-                "location": "fsn1",
-                "at": 1,
-                "took_ms": 18_000,
-                "stages": stages,
-            },
-        ],
-    });
-    std::fs::create_dir_all(desk.path("home/state/default")).unwrap();
-    std::fs::write(desk.path("home/state/default/wakes.json"), past.to_string()).unwrap();
+    desk.past_wake();
     let daemon = desk.start().await;
     // Nothing is behind the servers here: a new server never admits a login.
     let output = desk.path("wake.out");

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::commands::sample;
 
 mod states;
 mod troubles;
@@ -30,24 +31,7 @@ pub fn wakes() -> History {
 
 /// A status that follows the schema.
 pub fn status(fields: Value) -> Status {
-    let mut status = json!({
-        "profile": "default",
-        "socket": "/run/user/1000/dockbridge/default/docker.sock",
-        "process": 1,
-        "state": "absent",
-        "reason": null,
-        "since_seconds": 90.0,
-        "machine": null,
-        "phases": [],
-        "report": null,
-        "tunnel": null,
-        "ports": [],
-        "cost": null,
-        "next": "the next docker command creates a machine",
-        "reasons": [],
-    });
-    status.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let status: Status = serde_json::from_value(status).unwrap();
+    let status = sample::status(&fields);
     let document = serde_json::to_value(StatusDocument::new(&status, None)).unwrap();
     testkit::assert_follows("status", &document);
     status

@@ -1,26 +1,12 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::commands::sample;
 
 fn shown(fields: Value) -> String {
-    let mut status = json!({
-        "profile": "default",
-        "socket": "/x",
-        "process": 1,
-        "state": "up",
-        "reason": null,
-        "since_seconds": 61.5,
-        "machine": null,
-        "phases": [],
-        "report": null,
-        "tunnel": null,
-        "ports": [],
-        "cost": null,
-        "next": "",
-        "reasons": [],
-    });
-    status.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let status: Status = serde_json::from_value(status).unwrap();
+    let mut up = json!({"state": "up", "since_seconds": 61.5, "next": ""});
+    sample::extend(&mut up, &fields);
+    let status = sample::status(&up);
     let document = serde_json::to_value(WhyDocument::of(&status)).unwrap();
     testkit::assert_follows("why", &document);
     lines(&status).join("\n")

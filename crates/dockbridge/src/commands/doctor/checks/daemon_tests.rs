@@ -4,6 +4,7 @@ use api::Condition;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::commands::sample;
 use crate::hints::warning_now;
 
 /// What can be wrong.
@@ -99,24 +100,9 @@ fn service_is_fine_if_its_sockets_listen() {
 }
 
 fn status(fields: Value) -> Status {
-    let mut status = json!({
-        "profile": "default",
-        "socket": "/run/docker.sock",
-        "process": 1,
-        "state": "up",
-        "reason": null,
-        "since_seconds": 90.0,
-        "machine": null,
-        "phases": [],
-        "report": null,
-        "tunnel": null,
-        "ports": [],
-        "cost": null,
-        "next": "nothing",
-        "reasons": [],
-    });
-    status.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    serde_json::from_value(status).unwrap()
+    let mut up = json!({"state": "up"});
+    sample::extend(&mut up, &fields);
+    sample::status(&up)
 }
 
 #[test]
